@@ -1,0 +1,79 @@
+//! Owns the arithmetic: medians, spreads, paired ratios, geometric means.
+
+use crate::rounds::{Outcome, Row, Sample};
+use crate::workshop::Contestant;
+
+/// The middle of the values (the mean of the two middle ones); there is at least one.
+pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut sorted = Vec::from_iter(values);
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() % 2 {
+        1 => sorted[middle],
+        _ => (sorted[middle - 1] + sorted[middle]) / 2.0,
+    }
+}
+
+/// The geometric mean of positive values; there is at least one.
+pub fn geomean(values: &[f64]) -> f64 {
+    (values.iter().map(|value| value.ln()).sum::<f64>() / values.len() as f64).exp()
+}
+
+impl Row {
+    /// Median of one field.
+    pub fn median(&self, field: impl Fn(&Sample) -> f64) -> f64 {
+        median(self.samples.iter().map(field))
+    }
+
+    /// Median throughput in million operations per second.
+    pub fn mops(&self) -> f64 {
+        self.median(Sample::mops)
+    }
+
+    /// Smallest and largest throughput.
+    pub fn spread(&self) -> [f64; 2] {
+        let rates = || self.samples.iter().map(Sample::mops);
+        [rates().fold(f64::INFINITY, f64::min), rates().fold(0.0, f64::max)]
+    }
+
+    /// Median peak RSS in KiB.
+    pub fn peak_kib(&self) -> f64 {
+        self.median(|sample| sample.peak_rss_kib as f64)
+    }
+
+    /// How many times as fast as `other`: the median over the rounds of the ratio within a round,
+    /// which a slow minute of the machine does not move.
+    pub fn ratio_to(&self, other: &Self) -> f64 {
+        median(self.samples.iter().zip(&other.samples).map(|(a, b)| a.mops() / b.mops()))
+    }
+}
+
+impl Outcome {
+    /// The row of this name, unless it failed.
+    pub fn row(&self, name: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.allocator.name == name)
+    }
+}
+
+/// The name that all others are compared with: the one asked for, `ace`, or the first.
+pub fn reference(contestants: &[Contestant], asked: Option<&str>) -> Result<&'static str, String> {
+    let mut names = contestants.iter().map(|contestant| contestant.allocator.name);
+    match asked {
+        Some(asked) => names
+            .find(|name| *name == asked)
+            .ok_or(format!("--reference {asked} does not take part")),
+        None => Ok(names.find(|name| *name == "ace").unwrap_or(contestants[0].allocator.name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_and_means() {
+        assert_eq!(median([3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median([4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert!((geomean(&[1.0, 4.0, 2.0]) - 2.0).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,177 @@
+//! The layout of the reservation, and making its parts usable. Floor: 1st.
+
+use super::Arena;
+use crate::{
+    address::align_up,
+    geometry::Geometry,
+    pages::{OutOfPages, PageProvider, Region},
+    prefix::Prefix,
+    span::SpanRecord,
+    superslab::Superslab,
+};
+use core::{marker::PhantomData, ptr::NonNull};
+
+/// Sizes and offsets of the tables for a number of units.
+struct Plan {
+    route: usize,
+    spans: usize,
+    prefixes: usize,
+    bitmaps: usize,
+    live: usize,
+    dirty: usize,
+    supers: usize,
+    serving: usize,
+    heaps: usize,
+    heap_count: u32,
+    blocks: usize,
+    total: usize,
+}
+
+impl<G: Geometry> Arena<G> {
+    const fn plan(units: u32, heap_bytes: usize, page: usize) -> Plan {
+        let n = units as usize;
+        let supers_n = n / G::SUPERSLAB_UNITS as usize;
+        let tables = if Self::TABLE_PREFIXES { n } else { 0 };
+        let route = 0;
+        let spans = route + align_up(n * size_of::<u32>(), page);
+        let prefixes = spans + align_up(n * size_of::<SpanRecord>(), page);
+        let bitmaps = prefixes + align_up(tables * size_of::<Prefix>(), page);
+        let live = bitmaps + align_up(tables * Self::BITS_BYTES, page);
+        let dirty = live + align_up(n * Self::BITS_BYTES, page);
+        let supers = dirty + align_up(n.div_ceil(64) * 8, page);
+        let serving = supers + align_up(supers_n * size_of::<Superslab>(), page);
+        let heaps = serving + align_up(supers_n.div_ceil(64) * 8 * Superslab::LISTS, page);
+        // At most a sixteenth of the range for heap records; threads beyond that share the pool.
+        let heap_bytes = align_up(heap_bytes, page);
+        let heap_count = n * G::UNIT / 16 / heap_bytes;
+        let heap_count = if heap_count == 0 { 1 } else { heap_count };
+        let heap_count =
+            if heap_count < G::MAX_HEAPS as usize { heap_count as u32 } else { G::MAX_HEAPS };
+        let blocks = align_up(heaps + heap_count as usize * heap_bytes, G::SUPERSLAB);
+        let total = blocks + n * G::UNIT;
+        Plan {
+            route,
+            spans,
+            prefixes,
+            bitmaps,
+            live,
+            dirty,
+            supers,
+            serving,
+            heaps,
+            heap_count,
+            blocks,
+            total,
+        }
+    }
+
+    /// Reserves the range: as many units as the provider grants, halving from the geometry's maximum.
+    ///
+    /// # Errors
+    /// [`OutOfPages`] if not even the geometry's minimum is to be had.
+    pub fn reserve<P: PageProvider>(pages: &P, heap_bytes: usize) -> Result<Self, OutOfPages> {
+        let mut units = G::MAX_UNITS;
+        loop {
+            let plan = Self::plan(units, heap_bytes, P::PAGE);
+            match pages.reserve(plan.total, G::SUPERSLAB) {
+                Ok(region) => return Ok(Self::over(region, units, &plan)),
+                Err(OutOfPages) => units = units / 2 / G::SUPERSLAB_UNITS * G::SUPERSLAB_UNITS,
+            }
+            if units < G::MIN_UNITS {
+                return Err(OutOfPages);
+            }
+        }
+    }
+
+    fn over(region: Region, units: u32, plan: &Plan) -> Self {
+        let meta = region.start;
+        // SAFETY: all offsets of the plan lie inside the region, which is `plan.total` bytes long.
+        let at = |offset: usize| unsafe { meta.add(offset) };
+        Self {
+            meta,
+            base: at(plan.blocks),
+            units,
+            heap_count: plan.heap_count,
+            route: at(plan.route).cast(),
+            spans: at(plan.spans).cast(),
+            prefixes: at(plan.prefixes).cast(),
+            bitmaps: at(plan.bitmaps),
+            live: at(plan.live),
+            dirty: at(plan.dirty).cast(),
+            supers: at(plan.supers).cast(),
+            serving: at(plan.serving).cast(),
+            heaps: at(plan.heaps),
+            geometry: PhantomData,
+        }
+    }
+
+    /// Commits blocks and tables for the units `from..to`.
+    ///
+    /// # Errors
+    /// [`OutOfPages`]; what was committed on the way stays so, and committing again is harmless.
+    pub fn commit<P: PageProvider>(&self, pages: &P, from: u32, to: u32) -> Result<(), OutOfPages> {
+        let table = |start: NonNull<u8>, bytes_per_unit_x64: usize| {
+            let low = align_up(from as usize * bytes_per_unit_x64 / 64, P::PAGE);
+            let high = align_up((to as usize * bytes_per_unit_x64).div_ceil(64), P::PAGE);
+            // The first page of all is committed with the first units.
+            let low = if from == 0 { 0 } else { low };
+            Self::commit_bytes(pages, start, low, high)
+        };
+        let per_super = |bytes: usize| (bytes * 64).div_ceil(G::SUPERSLAB_UNITS as usize);
+        table(self.route.cast(), 64 * size_of::<u32>())?;
+        table(self.spans.cast(), 64 * size_of::<SpanRecord>())?;
+        if Self::TABLE_PREFIXES {
+            table(self.prefixes.cast(), 64 * size_of::<Prefix>())?;
+            table(self.bitmaps, 64 * Self::BITS_BYTES)?;
+        }
+        table(self.live, 64 * Self::BITS_BYTES)?;
+        table(self.supers.cast(), per_super(size_of::<Superslab>()))?;
+        if from == 0 {
+            // Two small tables are used from their first to their last word by searches.
+            let dirty = (self.units as usize).div_ceil(64) * 8;
+            Self::commit_bytes(pages, self.dirty.cast(), 0, align_up(dirty, P::PAGE))?;
+            let serving = self.serving_words() * 8 * Superslab::LISTS;
+            Self::commit_bytes(pages, self.serving.cast(), 0, align_up(serving, P::PAGE))?;
+        }
+        Self::commit_bytes(pages, self.base, from as usize * G::UNIT, to as usize * G::UNIT)
+    }
+
+    fn commit_bytes<P: PageProvider>(
+        pages: &P,
+        table: NonNull<u8>,
+        low: usize,
+        high: usize,
+    ) -> Result<(), OutOfPages> {
+        if high <= low {
+            return Ok(());
+        }
+        // SAFETY: `low..high` lies inside the table, so inside the reservation.
+        let range = Region { start: unsafe { table.add(low) }, bytes: high - low };
+        // SAFETY: the range is part of the region that `reserve` returned.
+        unsafe { pages.commit(range) }
+    }
+
+    /// Commits the memory of heap `number` (from 0).
+    ///
+    /// # Errors
+    /// [`OutOfPages`]
+    pub fn commit_heap<P: PageProvider>(
+        &self,
+        pages: &P,
+        number: u32,
+        heap_bytes: usize,
+    ) -> Result<NonNull<u8>, OutOfPages> {
+        let stride = align_up(heap_bytes, P::PAGE);
+        let low = number as usize * stride;
+        Self::commit_bytes(pages, self.heaps, low, low + stride)?;
+        // SAFETY: number < heap_count, so the place is inside the heaps' table.
+        Ok(unsafe { self.heaps.add(low) })
+    }
+
+    /// The memory of heap `number`, committed before.
+    pub fn heap_start<P: PageProvider>(&self, number: u32, heap_bytes: usize) -> NonNull<u8> {
+        debug_assert!(number < self.heap_count);
+        // SAFETY: as in `commit_heap`.
+        unsafe { self.heaps.add(number as usize * align_up(heap_bytes, P::PAGE)) }
+    }
+}

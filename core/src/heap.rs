@@ -1,0 +1,263 @@
+//! The front door: [`Heap`]. Floor: roof.
+
+mod census;
+mod fork;
+mod resize;
+
+use crate::{
+    dials::Dials,
+    gate,
+    geometry::Geometry,
+    platform::Platform,
+    pool::Shared,
+    size_class::SizeClass,
+    tiny::{
+        self, Local,
+        hot::{self, Push},
+        remote,
+    },
+};
+use core::{alloc::Layout, ptr::null_mut};
+
+/// A heap over one platform. Usually a `static`.
+///
+/// All methods may be called from any thread. None of them panics; lack of memory is a null pointer,
+/// after which the heap goes on working.
+pub struct Heap<P: Platform> {
+    shared: Shared<P>,
+}
+
+impl<P: Platform> Heap<P> {
+    /// A heap that has reserved nothing yet; the first allocation does.
+    pub const fn new(pages: P::Pages) -> Self {
+        Self { shared: Shared::new(pages) }
+    }
+
+    /// The numbers that may change while the heap runs.
+    pub const fn dials(&self) -> &Dials {
+        &self.shared.dials
+    }
+
+    /// The page provider.
+    pub const fn pages(&self) -> &P::Pages {
+        &self.shared.pages
+    }
+
+    /// A block of at least `bytes` bytes, 16-byte aligned; null if out of memory or above
+    /// `isize::MAX`. Zero bytes give a block of their own.
+    #[inline(always)]
+    pub fn malloc(&self, bytes: usize) -> *mut u8 {
+        if bytes <= SizeClass::TINY_MAX {
+            self.alloc_class(SizeClass::tiny(bytes))
+        } else {
+            self.malloc_mid(bytes)
+        }
+    }
+
+    #[inline(always)]
+    fn alloc_class(&self, class: SizeClass) -> *mut u8 {
+        let block = hot::pop(tiny::front::<P>(), class);
+        if block.is_null() {
+            return self.refill(class);
+        }
+        block
+    }
+
+    #[inline(never)]
+    fn malloc_mid(&self, bytes: usize) -> *mut u8 {
+        if bytes <= P::Geometry::CLASS_MAX {
+            self.alloc_class(SizeClass::mid(bytes))
+        } else {
+            self.alloc_large(bytes, 1, false)
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refill(&self, class: SizeClass) -> *mut u8 {
+        let block = gate::refill(&self.shared, class);
+        if block.is_null() && self.last_resort() {
+            return gate::refill(&self.shared, class);
+        }
+        block
+    }
+
+    /// Out of pages: empties this thread's caches and the warm pool, so that their units can serve
+    /// other classes. `false`: there is not even a pool.
+    #[cold]
+    fn last_resort(&self) -> bool {
+        self.flush();
+        let Some(mut pool) = self.shared.lock() else { return false };
+        pool.cool();
+        true
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn alloc_large(&self, bytes: usize, align: usize, zeroed: bool) -> *mut u8 {
+        if bytes > isize::MAX as usize || align > isize::MAX as usize {
+            return null_mut();
+        }
+        let within = || self.shared.lock().and_then(|mut pool| pool.alloc_large(bytes, align));
+        let beside = || self.shared.alloc_huge(bytes, align);
+        let is_huge = bytes >= P::Geometry::HUGE_MIN || align >= P::Geometry::HUGE_MIN;
+        let fresh = if is_huge { beside().or_else(within) } else { within().or_else(beside) };
+        let fresh = fresh.or_else(|| if self.last_resort() { within() } else { None });
+        let Some(fresh) = fresh else { return null_mut() };
+        if zeroed && !fresh.zeroed {
+            // SAFETY: the block is ours and at least `bytes` long.
+            unsafe { fresh.start.write_bytes(0, bytes) };
+        }
+        fresh.start.as_ptr()
+    }
+
+    /// A zeroed block of at least `bytes` bytes, 16-byte aligned; null if out of memory.
+    pub fn calloc(&self, bytes: usize) -> *mut u8 {
+        if bytes > P::Geometry::CLASS_MAX {
+            return self.alloc_large(bytes, 1, true);
+        }
+        let block = self.malloc(bytes);
+        if !block.is_null() {
+            // SAFETY: the block is ours and at least `bytes` long.
+            unsafe { block.write_bytes(0, bytes) };
+        }
+        block
+    }
+
+    /// A block of at least `bytes` bytes, aligned to `align`, a power of two; null if out of memory.
+    pub fn memalign(&self, align: usize, bytes: usize) -> *mut u8 {
+        if align <= 16 {
+            return self.malloc(bytes);
+        }
+        match SizeClass::aligned(bytes, align) {
+            Some(class) if class.bytes() <= P::Geometry::CLASS_MAX => self.alloc_class(class),
+            _ => self.alloc_large(bytes, align, false),
+        }
+    }
+
+    /// Frees a block. Null is fine; anything that is not a live block of this heap is reported through
+    /// [`Platform::misuse`].
+    ///
+    /// # Safety
+    /// The caller gives the block up.
+    #[inline(always)]
+    pub unsafe fn free(&self, block: *mut u8) {
+        // SAFETY: the caller's promise.
+        let pushed = unsafe { hot::push::<P::Geometry, 4>(tiny::front::<P>(), block) };
+        self.after_push(pushed, block);
+    }
+
+    #[inline(always)]
+    fn after_push(&self, pushed: Push, block: *mut u8) {
+        match pushed {
+            Push::Done => {}
+            Push::Full(class) => self.overflow(class),
+            Push::Other => self.free_cold(block),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn free_cold(&self, block: *mut u8) {
+        gate::free(&self.shared, block);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn overflow(&self, class: SizeClass) {
+        if let Some(local) = Local::current(&self.shared) {
+            local.overflow(class);
+        }
+    }
+
+    /// A block for `layout`; null if out of memory. Where the alignment is 8 or less the block may be
+    /// of one of the classes between multiples of 16.
+    ///
+    /// # Safety
+    /// As for `GlobalAlloc::alloc`; a layout of zero bytes is fine here.
+    #[inline(always)]
+    pub unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let (bytes, align) = (layout.size(), layout.align());
+        if align <= 16
+            && bytes <= SizeClass::TINY_MAX
+            && let Some(class) = SizeClass::aligned(bytes, align)
+        {
+            return self.alloc_class(class);
+        }
+        self.alloc_aligned(bytes, align)
+    }
+
+    #[inline(never)]
+    fn alloc_aligned(&self, bytes: usize, align: usize) -> *mut u8 {
+        self.memalign(align, bytes)
+    }
+
+    /// Frees a block of `layout`.
+    ///
+    /// # Safety
+    /// As for `GlobalAlloc::dealloc`.
+    #[inline(always)]
+    pub unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        let front = tiny::front::<P>();
+        let pushed = if SizeClass::is_narrow(layout.size(), layout.align()) {
+            // SAFETY: the caller's promise.
+            unsafe { hot::push::<P::Geometry, 3>(front, block) }
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { hot::push::<P::Geometry, 4>(front, block) }
+        };
+        self.after_push(pushed, block);
+    }
+
+    /// A zeroed block for `layout`; null if out of memory.
+    ///
+    /// # Safety
+    /// As for `GlobalAlloc::alloc_zeroed`.
+    pub unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if layout.size() > P::Geometry::CLASS_MAX {
+            return self.alloc_large(layout.size(), layout.align(), true);
+        }
+        // SAFETY: the caller's promise.
+        let block = unsafe { self.alloc(layout) };
+        if !block.is_null() {
+            // SAFETY: the block is ours and at least that long.
+            unsafe { block.write_bytes(0, layout.size()) };
+        }
+        block
+    }
+
+    /// Bytes that the caller may use at this block; 0 for null.
+    ///
+    /// # Safety
+    /// `block` is null or a live block of this heap.
+    pub unsafe fn usable_size(&self, block: *mut u8) -> usize {
+        gate::usable_size(&self.shared, block)
+    }
+
+    /// Gives up the calling thread's heap: its caches go back to their slabs, its slabs to the pool.
+    /// For the exit hook that [`crate::Threads::on_first_use`] registered. Later calls by this thread
+    /// are served from the pool.
+    pub fn thread_exit(&self) {
+        if let Some(local) = Local::current(&self.shared) {
+            local.exit();
+        }
+        remote::send_shared(&self.shared);
+    }
+
+    /// Empties the calling thread's caches.
+    fn flush(&self) {
+        if let Some(local) = Local::current(&self.shared) {
+            local.trim();
+        }
+        remote::send_shared(&self.shared);
+    }
+
+    /// Empties the calling thread's caches and the warm pool, and gives free memory back to the system
+    /// until at most `keep_bytes` of it are left. Returns the bytes given back.
+    pub fn trim(&self, keep_bytes: usize) -> usize {
+        self.flush();
+        let Some(mut pool) = self.shared.lock() else { return 0 };
+        pool.cool();
+        pool.purge_to(keep_bytes)
+    }
+}

@@ -1,0 +1,95 @@
+//! Where pages come from: the trait that an operating system, a kernel or a static array implements.
+//! Floor: cellar. Verbs at this boundary: reserve, commit, purge, release; map and remap for huge blocks.
+//!
+//! Three states of a page: *reserved* (address space only, must not be touched), *committed*
+//! (readable and writable, zero when first committed), *purged* (committed, content dropped).
+
+use core::ptr::NonNull;
+
+/// A run of whole pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// First byte; aligned to [`PageProvider::PAGE`].
+    pub start: NonNull<u8>,
+    /// Length in bytes; a non-zero multiple of [`PageProvider::PAGE`].
+    pub bytes: usize,
+}
+
+/// The provider has no more pages to give. Not an error of the program: the heap stays usable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfPages;
+
+/// What [`PageProvider::purge`] did to a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purged {
+    /// The pages keep their content and their memory.
+    Kept,
+    /// The pages read as zero at the next touch and cost nothing until then.
+    Zeroed,
+}
+
+/// A source of pages.
+///
+/// # Safety
+/// Regions handed out are unique, aligned as asked, not touched by anybody else, and stay valid
+/// until released. Committed memory is readable, writable and zero on first commit. No method
+/// allocates through the heap that it serves.
+pub unsafe trait PageProvider: Sync {
+    /// Page size in bytes: the grain of commit and purge. A power of two.
+    const PAGE: usize;
+
+    /// Reserves `bytes` of address space, aligned to `align` (a power of two, at least `PAGE`).
+    /// Called once for a heap; on failure the heap retries with less.
+    ///
+    /// # Errors
+    /// [`OutOfPages`] if the address space is not to be had.
+    fn reserve(&self, bytes: usize, align: usize) -> Result<Region, OutOfPages>;
+
+    /// Makes a part of a reserved region usable. Committing a page twice is harmless.
+    ///
+    /// # Errors
+    /// [`OutOfPages`] if the system refuses; the range is then unchanged.
+    ///
+    /// # Safety
+    /// `range` lies in a region that `reserve` returned.
+    unsafe fn commit(&self, range: Region) -> Result<(), OutOfPages>;
+
+    /// Drops the content of committed pages, so that the system can use the memory elsewhere.
+    /// A refusal by the system is answered with [`Purged::Kept`], never with an abort.
+    ///
+    /// # Safety
+    /// `range` is committed and nobody needs its content.
+    unsafe fn purge(&self, range: Region) -> Purged;
+
+    /// Maps a region of its own, committed and zero, for one huge block.
+    ///
+    /// # Errors
+    /// [`OutOfPages`], also where a provider has no such regions at all (the default).
+    fn map(&self, bytes: usize, align: usize) -> Result<Region, OutOfPages> {
+        let _ = (bytes, align);
+        Err(OutOfPages)
+    }
+
+    /// Grows or shrinks a mapped region, moving it if `may_move`; new bytes are zero.
+    ///
+    /// # Errors
+    /// [`OutOfPages`] if the system can't; the region is then unchanged.
+    ///
+    /// # Safety
+    /// `region` came from `map` or `remap` and is not used by its old address afterwards.
+    unsafe fn remap(
+        &self,
+        region: Region,
+        bytes: usize,
+        may_move: bool,
+    ) -> Result<Region, OutOfPages> {
+        let _ = (region, bytes, may_move);
+        Err(OutOfPages)
+    }
+
+    /// Gives a region back to the system: one that `map` returned, or the reservation as a whole.
+    ///
+    /// # Safety
+    /// Nobody uses `region` any more.
+    unsafe fn release(&self, region: Region);
+}

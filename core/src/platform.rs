@@ -1,0 +1,92 @@
+//! What a platform owes the heap: its geometry, pages, threads, lock, and what to do about misuse.
+//! Floor: roof. The one type parameter of the house is `Heap<P: Platform>`.
+
+use crate::{geometry::Geometry, pages::PageProvider, tiny::Front};
+use core::ptr::NonNull;
+
+/// Access to the calling thread's [`Front`].
+///
+/// # Safety
+/// `front` returns a pointer to a `Front` that belongs to the calling thread alone, starts as
+/// [`Front::EMPTY`], never moves, and stays readable and writable until the thread has ended. At most one
+/// [`crate::Heap`] uses these fronts: a front belongs to one heap.
+pub unsafe trait Threads {
+    /// The calling thread's front. On the hot path: must be `#[inline(always)]` and cheap.
+    fn front() -> NonNull<Front>;
+
+    /// Called once by a thread that has just got a heap record. Registers the hook that will call
+    /// [`crate::Heap::thread_exit`]. `false`: the thread can't have one any more (it is past its
+    /// exit hook); it is then served from the shared pool.
+    fn on_first_use() -> bool;
+}
+
+/// A program's mistake that the heap noticed. It is reported through [`Platform::misuse`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Misuse {
+    /// What was wrong.
+    pub kind: MisuseKind,
+    /// The address that was handed in.
+    pub address: usize,
+    /// Size of the block's class in bytes; 0 where there is none.
+    pub block_bytes: usize,
+    /// Number of the heap that owns the slab; 0 where there is none.
+    pub owner: u32,
+}
+
+/// Kinds of misuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MisuseKind {
+    /// The block is free already.
+    DoubleFree,
+    /// The address lies inside a block, not at its start.
+    Interior,
+    /// The address lies in the heap's range where no block was ever handed out.
+    NeverAllocated,
+    /// The address is not of this heap at all.
+    Foreign,
+    /// The slab's own description was overwritten.
+    Corrupt,
+}
+
+impl MisuseKind {
+    /// The reason in words, for a message.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::DoubleFree => "double free",
+            Self::Interior => "pointer into the middle of a block",
+            Self::NeverAllocated => "never allocated",
+            Self::Corrupt => "the slab's prefix was overwritten",
+            Self::Foreign => "not a pointer of this allocator",
+        }
+    }
+}
+
+/// The lock of platforms that have none of their own: it spins. Fine where the holder can't be
+/// interrupted for long, as on a kernel's CPUs with interrupts off; a hosted platform should wait in the
+/// system instead.
+pub type SpinLock = spin::mutex::SpinMutex<()>;
+
+/// Everything that one heap needs from outside.
+pub trait Platform: 'static {
+    /// The shape of the heap.
+    type Geometry: Geometry;
+    /// Where pages come from.
+    type Pages: PageProvider;
+    /// How to find the calling thread's front.
+    type Threads: Threads;
+    /// The lock around the shared pool; slow paths only.
+    type Lock: lock_api::RawMutex;
+
+    /// Milliseconds since some fixed moment, if there is a clock that costs little. Asked when memory
+    /// is given back and when memory without content is taken into use. Without a clock the heap gives
+    /// memory back at the dials' limit and learns nothing from its reuse. Called under the pool's lock:
+    /// must not call this heap.
+    fn now_ms() -> Option<u64> {
+        None
+    }
+
+    /// Reports misuse. Usually does not return; if it does, the faulty call has no effect. Must not call
+    /// this heap: it may be in the middle of emptying a magazine.
+    fn misuse(misuse: Misuse);
+}

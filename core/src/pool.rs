@@ -1,0 +1,287 @@
+//! What threads share: slabs without a thread, empty slabs kept warm, spare chunks, and the growth of
+//! the heap. Verbs: adopt, publish. Floor: 1st.
+//!
+//! Everything is behind one lock ([`Shared::lock`]); nobody calls it on a hot path.
+//!
+//! A slab of the pool (owner [`crate::arena::Entry::POOL`]) is one whose thread is gone, or that serves callers
+//! without a heap. Its blocks are freed under the lock until a thread adopts it.
+
+mod chunks;
+mod large;
+mod slabs;
+
+use crate::{
+    arena::Arena,
+    chunk::ChunkStack,
+    dials::Dials,
+    geometry::Geometry,
+    huge::HugeTable,
+    hysteresis::Hysteresis,
+    meter::Meter,
+    outbox::Outbox,
+    pages::PageProvider,
+    platform::Platform,
+    size_class::SizeClass,
+    slab::SlabList,
+    span::{SpanKind, Spans},
+    stats::BlockStats,
+    superslab::Supers,
+};
+use core::{
+    cell::UnsafeCell,
+    mem::MaybeUninit,
+    ops::{Deref, DerefMut},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+};
+use lock_api::{Mutex, MutexGuard};
+
+/// Empty slabs of one class.
+#[derive(Debug)]
+struct Warm {
+    slabs: SlabList,
+    len: u32,
+    carved: u32,
+}
+
+/// State behind the lock.
+#[derive(Debug)]
+pub struct Pool {
+    /// Free runs of units.
+    pub spans: Spans,
+    /// Superslabs.
+    pub supers: Supers,
+    warm: [Warm; SizeClass::COUNT],
+    partial: [SlabList; SizeClass::COUNT],
+    chunks: ChunkStack,
+    chunk_run: core::ops::Range<u32>,
+    chunks_swept: usize,
+    huge: HugeTable,
+    learned: Hysteresis,
+    large: BlockStats,
+    /// First heap record that waits for a thread (number + 1; 0 = none), and records ever made.
+    pub idle_heaps: u32,
+    /// Heap records ever made.
+    pub heaps_made: u32,
+    /// Threads that hold a heap.
+    pub threads: u32,
+    /// Batches that threads published when they gave their heaps up, and the pool's own events.
+    pub meter: Meter,
+    /// Blocks that threads without a heap freed for others.
+    pub outbox: Outbox,
+}
+
+// SAFETY: the cells inside are reached only through the lock, one thread at a time.
+unsafe impl Send for Pool {}
+
+/// The part of a heap that all threads see.
+pub struct Shared<P: Platform> {
+    /// Where pages come from.
+    pub pages: P::Pages,
+    /// Numbers that may change.
+    pub dials: Dials,
+    pool: Mutex<P::Lock, Pool>,
+    arena: UnsafeCell<MaybeUninit<Arena<P::Geometry>>>,
+    ready: AtomicBool,
+    committed: AtomicU32,
+}
+
+// SAFETY: the arena is written once, under the lock, before `ready`; after that it is read only, and
+// what it points to is guarded as its own documentation says. The rest is Sync.
+unsafe impl<P: Platform> Sync for Shared<P> where P::Lock: Sync {}
+// SAFETY: nothing in it is tied to a thread.
+unsafe impl<P: Platform> Send for Shared<P> where P::Pages: Send {}
+
+impl<P: Platform> Shared<P> {
+    /// A heap that has reserved nothing yet.
+    pub const fn new(pages: P::Pages) -> Self {
+        let () = <P::Geometry as Geometry>::CHECK;
+        const {
+            let page = <P::Pages as PageProvider>::PAGE;
+            let magazine = <P::Geometry as Geometry>::MAGAZINE_SLOTS * size_of::<usize>();
+            assert!(
+                page.is_power_of_two() && page <= <P::Geometry as Geometry>::UNIT,
+                "page <= unit"
+            );
+            assert!(
+                magazine <= page,
+                "heap records begin at pages, magazines at multiples of their size"
+            );
+        }
+        let pool = Pool {
+            spans: Spans::new(),
+            supers: Supers::new(),
+            warm: [const { Warm { slabs: SlabList::new(), len: 0, carved: 0 } }; SizeClass::COUNT],
+            partial: [const { SlabList::new() }; SizeClass::COUNT],
+            chunks: ChunkStack::new(),
+            chunk_run: 0..0,
+            chunks_swept: 0,
+            huge: HugeTable::new(),
+            learned: Hysteresis::new(),
+            large: BlockStats { blocks: 0, bytes: 0 },
+            idle_heaps: 0,
+            heaps_made: 0,
+            threads: 0,
+            meter: Meter::new(),
+            outbox: Outbox::new(),
+        };
+        Self {
+            pages,
+            dials: Dials::new(),
+            pool: Mutex::from_raw(<P::Lock as lock_api::RawMutex>::INIT, pool),
+            arena: UnsafeCell::new(MaybeUninit::uninit()),
+            ready: AtomicBool::new(false),
+            committed: AtomicU32::new(0),
+        }
+    }
+
+    /// The arena, once there is one.
+    #[inline]
+    pub fn arena(&self) -> Option<&Arena<P::Geometry>> {
+        // Acquire: pairs with the Release in `lock`; the arena is written.
+        self.ready.load(Ordering::Acquire).then(|| {
+            // SAFETY: `ready` is set after the arena was written, and it is never written again.
+            unsafe { (*self.arena.get()).assume_init_ref() }
+        })
+    }
+
+    /// Units committed so far, which may grow at any time.
+    pub fn committed(&self) -> u32 {
+        // Acquire: pairs with the Release in `grow`; the tables of these units are usable.
+        self.committed.load(Ordering::Acquire)
+    }
+
+    /// Locks the pool, reserving the range first if that was not done. `None`: out of pages.
+    #[inline(never)]
+    pub fn lock(&self) -> Option<Locked<'_, P>> {
+        let pool = self.pool.lock();
+        if !self.ready.load(Ordering::Relaxed) {
+            let arena =
+                Arena::reserve(&self.pages, crate::tiny::heap_bytes::<P::Geometry>()).ok()?;
+            // SAFETY: `ready` is false and we hold the lock, so nobody reads or writes the arena.
+            unsafe { (*self.arena.get()).write(arena) };
+            // Release: pairs with the Acquire in `arena`.
+            self.ready.store(true, Ordering::Release);
+        }
+        let arena = self.arena()?;
+        Some(Locked { pool, arena, shared: self })
+    }
+
+    /// The lock itself, for fork handlers.
+    pub fn raw_lock(&self) -> &P::Lock {
+        // SAFETY: the caller locks and unlocks in pairs (fork handlers of `Heap`).
+        unsafe { self.pool.raw() }
+    }
+}
+
+/// The pool while its lock is held.
+pub struct Locked<'a, P: Platform> {
+    pool: MutexGuard<'a, P::Lock, Pool>,
+    /// The tables.
+    pub arena: &'a Arena<P::Geometry>,
+    /// The part without lock.
+    pub shared: &'a Shared<P>,
+}
+
+impl<P: Platform> Deref for Locked<'_, P> {
+    type Target = Pool;
+    fn deref(&self) -> &Pool {
+        &self.pool
+    }
+}
+
+impl<P: Platform> DerefMut for Locked<'_, P> {
+    fn deref_mut(&mut self) -> &mut Pool {
+        &mut self.pool
+    }
+}
+
+impl<'a, P: Platform> Locked<'a, P> {
+    fn grow(&mut self, units: u32) -> bool {
+        let step = P::Geometry::SUPERSLAB_UNITS;
+        let from = self.spans.committed();
+        let room = self.arena.units() - from;
+        let least = units.next_multiple_of(step);
+        if least > room {
+            return false;
+        }
+        // A quarter more at a time, so that large heaps seldom ask; at most 4096 units.
+        let generous = least.max(P::Geometry::COMMIT_UNITS).max((from / 4).min(4096));
+        for more in [generous.next_multiple_of(step).min(room), least] {
+            let to = from + more;
+            if more >= least && self.arena.commit(&self.shared.pages, from, to).is_ok() {
+                let arena = self.arena;
+                self.spans.extend(arena, to);
+                // Release: pairs with the Acquire in `committed`.
+                self.shared.committed.store(to, Ordering::Release);
+                return true;
+            }
+        }
+        false
+    }
+
+    #[inline(never)]
+    fn take_span(&mut self, units: u32, align: u32, kind: SpanKind) -> Option<u32> {
+        let arena = self.arena;
+        if let Some(head) = self.spans.take(arena, units, align, kind) {
+            return Some(head);
+        }
+        // The committed range ends at a whole superslab, so what is added begins aligned up to that.
+        let padding = if align <= P::Geometry::SUPERSLAB_UNITS { 0 } else { align - 1 };
+        let span = units.checked_add(padding)?;
+        if span > arena.units() || !self.grow(span) {
+            return None;
+        }
+        self.spans.take(arena, units, align, kind)
+    }
+
+    /// Bytes of units in use, roughly: what the share of dirty memory is measured against.
+    fn used_bytes(&self) -> usize {
+        let free = self.spans.free_units().max(self.spans.dirty_units());
+        self.spans.committed().saturating_sub(free) as usize * P::Geometry::UNIT
+    }
+
+    /// Notes that units are in use now. Returns how many of them may hold old content.
+    fn take_into_use(&mut self, head: u32, units: u32) -> u32 {
+        let arena = self.arena;
+        let dirty = self.spans.unsoil(arena, head, units);
+        if dirty < units
+            && self.learned.is_watching()
+            && let Some(now) = P::now_ms()
+        {
+            self.learned.taken_clean(units - dirty, now);
+        }
+        dirty
+    }
+
+    /// Gives memory back if there is more dirty free memory than the dials and experience allow.
+    pub fn settle(&mut self) {
+        let limit = self.shared.dials.dirty_limit(self.used_bytes());
+        if self.spans.dirty_units() as usize * P::Geometry::UNIT <= limit {
+            return;
+        }
+        let learned = P::now_ms().map_or(0, |now| self.learned.allowance(now));
+        let purged = self.purge_to(limit.max(learned as usize * P::Geometry::UNIT));
+        if purged > 0
+            && let Some(now) = P::now_ms()
+        {
+            let total = self.spans.committed();
+            self.learned.purged((purged >> P::Geometry::UNIT_SHIFT) as u32, total, now);
+        }
+    }
+
+    /// Gives dirty memory back until at most `keep` bytes are left. Returns bytes given back.
+    #[inline(never)]
+    pub fn purge_to(&mut self, keep: usize) -> usize {
+        let keep = u32::try_from(keep / P::Geometry::UNIT).unwrap_or(u32::MAX);
+        if self.spans.dirty_units() <= keep {
+            return 0;
+        }
+        let (arena, shared) = (self.arena, self.shared);
+        // An eighth below the limit, so that the next free does not come here at once.
+        let units = self.spans.purge(arena, &shared.pages, keep - keep / 8);
+        let bytes = units as usize * P::Geometry::UNIT;
+        self.meter.purges.add(1);
+        self.meter.purged_bytes.add(bytes as u64);
+        bytes
+    }
+}

@@ -1,0 +1,217 @@
+//! Slabs of the pool: adopted, published, kept warm, orphaned. Floor: 1st.
+
+use super::Locked;
+use crate::{
+    arena::{Arena, Entry},
+    geometry::{Geometry, shape_of},
+    platform::{MisuseKind, Platform},
+    prefix::Listed,
+    size_class::SizeClass,
+    slab::Slab,
+    span::SpanKind,
+};
+
+impl<'a, P: Platform> Locked<'a, P> {
+    /// Takes an aligned run of 1, 2 or 4 units from a superslab, if need be a new one.
+    pub(super) fn take_units(&mut self, units: u32) -> Option<u32> {
+        let arena = self.arena;
+        if let Some(head) = self.supers.take(arena, units) {
+            return Some(head);
+        }
+        let whole = P::Geometry::SUPERSLAB_UNITS;
+        let first = self.take_span(whole, whole, SpanKind::Superslab)?;
+        self.supers.found(arena, first);
+        self.supers.take(arena, units)
+    }
+
+    /// Gives such a run back, and with it the superslab if that is empty now.
+    pub(super) fn give_units(&mut self, head: u32, units: u32) {
+        let arena = self.arena;
+        self.spans.soil(arena, head, units);
+        if let Some(first) = self.supers.give(arena, head, units) {
+            self.spans.free(arena, first, P::Geometry::SUPERSLAB_UNITS);
+        }
+    }
+
+    /// Takes units for a slab of `class`, not yet formatted and still marked dirty where they are.
+    fn carve(&mut self, class: SizeClass) -> Option<Slab<'a, P::Geometry>> {
+        let head = self.take_units(u32::from(shape_of::<P::Geometry>(class).units))?;
+        let slab = Slab::at(self.arena, head, class);
+        slab.prefix.formatted.set(0);
+        self.warm[class.index()].carved += 1;
+        Some(slab)
+    }
+
+    /// Adopts a slab with free blocks for heap `owner`: one whose thread is gone, an empty one from the
+    /// warm pool, or a new one. `None`: out of pages.
+    #[inline(never)]
+    pub fn adopt(&mut self, class: SizeClass, owner: u32) -> Option<Slab<'a, P::Geometry>> {
+        let arena = self.arena;
+        if owner != Entry::POOL
+            && let Some(slab) = self.partial[class.index()].take_fullest(arena, class, 8)
+        {
+            slab.set_owner(owner);
+            self.meter.adopted_slabs.add(1);
+            return Some(slab);
+        }
+        let slab = if let Some(slab) = self.warm[class.index()].slabs.first(arena, class) {
+            self.warm[class.index()].slabs.remove(&slab);
+            self.warm[class.index()].len -= 1;
+            self.meter.warm_hits.add(1);
+            slab
+        } else {
+            self.meter.warm_misses.add(1);
+            let slab = self.carve(class)?;
+            self.prefill(class);
+            slab
+        };
+        self.take_into_use(slab.head(), slab.units());
+        if slab.prefix.formatted.get() == 0 {
+            slab.format();
+        }
+        slab.set_owner(owner);
+        Some(slab)
+    }
+
+    /// Secondary prefill: after a miss the warm pool gets a few slabs more, so that it does not swing
+    /// between none and one. A class that has only begun gets none: it may never need a second slab.
+    fn prefill(&mut self, class: SizeClass) {
+        let warm = &self.warm[class.index()];
+        let wanted = self.shared.dials.warm_prefill().min(warm.carved - 1);
+        for _ in 0..wanted {
+            // Only from superslabs that are there: the heap does not grow for slabs nobody asked for.
+            let units = u32::from(shape_of::<P::Geometry>(class).units);
+            let arena = self.arena;
+            let Some(head) = self.supers.take(arena, units) else { return };
+            let slab = Slab::at(arena, head, class);
+            if !Arena::<P::Geometry>::PURGE_KEEPS_SLABS {
+                self.spans.unsoil(arena, head, units);
+            }
+            slab.prefix.formatted.set(0);
+            self.keep_warm(&slab);
+        }
+    }
+
+    /// A slab in the warm pool may be marked dirty only where its prefix survives a purge.
+    fn keep_warm(&mut self, slab: &Slab<'a, P::Geometry>) {
+        let warm = &mut self.warm[slab.class().index()];
+        warm.slabs.push(slab, Listed::Warm);
+        warm.len += 1;
+    }
+
+    /// Takes an empty slab that is in no list: into the warm pool, or back to its superslab.
+    #[inline(never)]
+    pub fn publish(&mut self, slab: &Slab<'a, P::Geometry>) {
+        debug_assert!(slab.is_empty());
+        let (arena, class) = (self.arena, slab.class());
+        slab.clear_owner();
+        if self.warm[class.index()].len < self.shared.dials.warm_max() {
+            if Arena::<P::Geometry>::PURGE_KEEPS_SLABS {
+                self.spans.soil(arena, slab.head(), slab.units());
+            }
+            self.keep_warm(slab);
+        } else {
+            self.dissolve(slab);
+        }
+        self.settle();
+    }
+
+    fn dissolve(&mut self, slab: &Slab<'a, P::Geometry>) {
+        slab.prefix.formatted.set(0);
+        self.give_units(slab.head(), slab.units());
+    }
+
+    /// Dissolves all slabs of the warm pool, and gives back units of spare chunks.
+    #[inline(never)]
+    pub fn cool(&mut self) {
+        self.sweep_chunks();
+        let arena = self.arena;
+        for class in SizeClass::all() {
+            while let Some(slab) = self.warm[class.index()].slabs.first(arena, class) {
+                self.warm[class.index()].slabs.remove(&slab);
+                self.warm[class.index()].len -= 1;
+                self.dissolve(&slab);
+            }
+        }
+    }
+
+    /// A slab whose thread gives it up, in no list: to the warm pool if empty, else to the pool.
+    #[inline(never)]
+    pub fn orphan(&mut self, slab: &Slab<'a, P::Geometry>) {
+        if slab.is_empty() {
+            self.publish(slab);
+        } else {
+            slab.set_owner(Entry::POOL);
+            if !slab.is_full() {
+                self.partial[slab.class().index()].push(slab, Listed::Partial);
+            }
+        }
+    }
+
+    /// Takes a slab of the pool out of its list, if it is in one.
+    pub fn unlist(&mut self, slab: &Slab<'a, P::Geometry>) {
+        if slab.prefix.listed() == Listed::Partial {
+            self.partial[slab.class().index()].remove(slab);
+        }
+    }
+
+    /// Gives a slab of the pool with free blocks to heap `owner`.
+    pub fn hand_over(&mut self, slab: &Slab<'a, P::Geometry>, owner: u32) {
+        debug_assert_eq!(slab.prefix.listed(), Listed::Partial);
+        self.partial[slab.class().index()].remove(slab);
+        slab.set_owner(owner);
+        self.meter.adopted_slabs.add(1);
+    }
+
+    /// A block of a slab of the pool. `None`: out of pages.
+    #[inline(never)]
+    pub fn alloc_block(&mut self, class: SizeClass) -> Option<*mut u8> {
+        let arena = self.arena;
+        let slab = match self.partial[class.index()].first(arena, class) {
+            Some(slab) => slab,
+            None => {
+                let slab = self.adopt(class, Entry::POOL)?;
+                self.partial[class.index()].push(&slab, Listed::Partial);
+                slab
+            }
+        };
+        let mut block = core::ptr::null_mut();
+        slab.take(1, |free| block = free);
+        if slab.is_full() {
+            self.partial[class.index()].remove(&slab);
+        }
+        arena.set_live(block.addr());
+        Some(block)
+    }
+
+    /// Frees a block of a slab of the pool. Returns the slab if it is still the pool's, that is, if
+    /// the block was not its last.
+    ///
+    /// # Errors
+    /// The block is not live; nothing is changed then.
+    #[inline(never)]
+    pub fn free_block(
+        &mut self,
+        block: *mut u8,
+        class: SizeClass,
+    ) -> Result<Option<Slab<'a, P::Geometry>>, MisuseKind> {
+        let arena = self.arena;
+        let slab = Slab::of(arena, block.addr(), class);
+        slab.retire(block.addr())?;
+        slab.put(block)?;
+        self.meter.pool_frees.add(1);
+        let list = &self.partial[class.index()];
+        let listed = slab.prefix.listed() == Listed::Partial;
+        if slab.is_empty() {
+            if listed {
+                list.remove(&slab);
+            }
+            self.publish(&slab);
+            return Ok(None);
+        }
+        if !listed {
+            list.push(&slab, Listed::Partial);
+        }
+        Ok(Some(slab))
+    }
+}

@@ -1,0 +1,5 @@
+//! The lock-free protocols of the house, as kernels of atomics and integers without memory of their
+//! own: who may move what, when. A model checker runs this text unchanged. Floor: lift.
+
+pub mod inbox;
+pub mod tier;

@@ -1,0 +1,64 @@
+//! Atomics of the house, and cells that one thread writes while others may look. Floor: cellar.
+//!
+//! The only place (with `lib.rs`) that knows about loom: the protocol kernels take their atomics from
+//! here, so that the model checker runs the production text.
+
+#[cfg(not(loom))]
+pub use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+#[cfg(loom)]
+pub use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+#[cfg(not(loom))]
+pub use cells::{RelaxedU8, RelaxedU16, RelaxedU32, RelaxedU64};
+
+#[cfg(not(loom))]
+mod cells {
+    use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+    macro_rules! relaxed_cell {
+        ($name:ident, $atomic:ident, $int:ty) => {
+            /// A cell with one writer at a time and any number of readers, who see some recent
+            /// value. Compiles to plain loads and stores.
+            #[repr(transparent)]
+            #[derive(Debug, Default)]
+            pub struct $name($atomic);
+
+            impl $name {
+                /// A cell that holds `value`.
+                #[must_use]
+                pub const fn new(value: $int) -> Self {
+                    Self($atomic::new(value))
+                }
+
+                /// The current value.
+                #[inline(always)]
+                pub fn get(&self) -> $int {
+                    self.0.load(Relaxed)
+                }
+
+                /// Replaces the value. Only the writer of the moment calls this.
+                #[inline(always)]
+                pub fn set(&self, value: $int) {
+                    self.0.store(value, Relaxed);
+                }
+
+                /// Adds to the value (two steps: only the writer of the moment calls this).
+                #[inline(always)]
+                pub fn add(&self, more: $int) {
+                    self.set(self.get().wrapping_add(more));
+                }
+
+                /// Subtracts from the value, likewise.
+                #[inline(always)]
+                pub fn sub(&self, less: $int) {
+                    self.set(self.get().wrapping_sub(less));
+                }
+            }
+        };
+    }
+
+    relaxed_cell!(RelaxedU8, AtomicU8, u8);
+    relaxed_cell!(RelaxedU16, AtomicU16, u16);
+    relaxed_cell!(RelaxedU32, AtomicU32, u32);
+    relaxed_cell!(RelaxedU64, AtomicU64, u64);
+}

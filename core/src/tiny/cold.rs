@@ -1,0 +1,304 @@
+//! COLD: a thread gets a heap, slabs, chunks, mail, and gives them all up. Verbs: adopt, publish,
+//! drain. Takes the pool's lock. Floor: 2nd.
+
+use super::{ATTACHED, Front, Local, RETIRED, ThreadHeap, front, heap_bytes, misuse, remote};
+use crate::{
+    arena::{Arena, Entry},
+    platform::{Platform, Threads},
+    pool::{Locked, Shared},
+    prefix::{Listed, NO_UNIT},
+    protocol::inbox::{ChunkId, NO_CHUNK},
+    size_class::SizeClass,
+    slab::Slab,
+    stats::Events,
+};
+/// Empty chunks that a thread keeps for itself.
+const SPARE_CHUNKS: usize = 8;
+
+/// The record of heap `number`.
+pub(super) fn heap_record<P: Platform>(arena: &Arena<P::Geometry>, number: u32) -> &ThreadHeap {
+    let start = arena.heap_start::<P::Pages>(number, heap_bytes::<P::Geometry>());
+    // SAFETY: A1, A2: the record was committed when its number was handed out, and is made of cells
+    // and atomics for which zero is valid.
+    unsafe { start.cast::<ThreadHeap>().as_ref() }
+}
+
+impl<'a, P: Platform> Local<'a, P> {
+    /// The calling thread's heap; gives it one if it has none and may have one.
+    pub fn attach(shared: &'a Shared<P>) -> Option<Self> {
+        if let Some(local) = Self::current(shared) {
+            return Some(local);
+        }
+        let front = front::<P>();
+        if front.state.get() == RETIRED {
+            return None;
+        }
+        let heap = Self::begin_heap(shared, front)?;
+        let local = Self { shared, arena: shared.arena()?, front, heap };
+        // The hook may allocate; by now it is served by the heap that it will give up.
+        if P::Threads::on_first_use() {
+            return Some(local);
+        }
+        local.exit();
+        None
+    }
+
+    fn begin_heap(shared: &'a Shared<P>, front: &Front) -> Option<&'a ThreadHeap> {
+        let mut pool = shared.lock()?;
+        let arena = pool.arena;
+        let number = if let Some(number) = pool.idle_heaps.checked_sub(1) {
+            pool.idle_heaps = heap_record::<P>(arena, number).next_idle.get();
+            number
+        } else {
+            let number = pool.heaps_made;
+            if number == arena.heap_count {
+                return None;
+            }
+            arena.commit_heap(&shared.pages, number, heap_bytes::<P::Geometry>()).ok()?;
+            pool.heaps_made += 1;
+            number
+        };
+        pool.threads += 1;
+        drop(pool);
+        let heap = heap_record::<P>(arena, number);
+        heap.begin(number);
+        front.base.set(arena.base().addr().get());
+        front.route.set(arena.route_table());
+        front.live.set(arena.live_bias());
+        front.units.set(shared.committed() as usize);
+        front.own.set((number + Entry::FIRST_HEAP) << 8);
+        front.heap.set(heap);
+        front.state.set(ATTACHED);
+        Some(heap)
+    }
+
+    /// Lets the hot path see units that were committed since it last looked.
+    pub fn refresh(&self) {
+        self.front.units.set(self.shared.committed() as usize);
+    }
+
+    /// A slab with free blocks from the pool. Sends off what waits in the outbox: we are slow anyway.
+    #[inline(never)]
+    pub(super) fn adopt(&self, class: SizeClass) -> Option<Slab<'a, P::Geometry>> {
+        self.send_all();
+        let slab = self.shared.lock()?.adopt(class, self.owner());
+        self.refresh();
+        slab
+    }
+
+    /// Gives an empty slab to the pool.
+    #[inline(never)]
+    pub(super) fn publish(&self, slab: &Slab<'a, P::Geometry>) {
+        if let Some(mut pool) = self.shared.lock() {
+            pool.publish(slab);
+        }
+    }
+
+    /// An empty chunk for this thread's use.
+    #[inline(never)]
+    pub(super) fn fresh_chunk(&self) -> Option<ChunkId> {
+        if let Some(id) = self.heap.spare.pop(self.arena) {
+            return Some(id);
+        }
+        let mut pool = self.shared.lock()?;
+        for _ in 1..SPARE_CHUNKS / 2 {
+            self.heap.spare.push(self.arena, pool.take_chunk()?);
+        }
+        pool.take_chunk()
+    }
+
+    /// Takes an emptied chunk. Half of too many go to the pool, or they would gather with the thread
+    /// that receives most.
+    pub(super) fn recycle(&self, id: ChunkId) {
+        self.heap.spare.push(self.arena, id);
+        if self.heap.spare.len() > SPARE_CHUNKS {
+            self.give_chunks(SPARE_CHUNKS / 2);
+        }
+    }
+
+    fn give_chunks(&self, keep: usize) {
+        if let Some(mut pool) = self.shared.lock() {
+            while self.heap.spare.len() > keep
+                && let Some(id) = self.heap.spare.pop(self.arena)
+            {
+                pool.give_chunk(id);
+            }
+        }
+    }
+
+    /// Whether there is something to drain.
+    pub(super) fn has_mail(&self) -> bool {
+        self.heap.mail.get() != NO_CHUNK || !self.heap.inbox.is_empty()
+    }
+
+    /// Takes in what other threads sent, at most `budget` parcels of it: the thread that comes back to
+    /// a million of its blocks does not pay for them in one malloc.
+    #[inline(never)]
+    pub(super) fn drain(&self, budget: usize) {
+        for _ in 0..budget {
+            if self.heap.mail.get() == NO_CHUNK {
+                self.heap.mail.set(self.heap.inbox.drain());
+            }
+            let id = self.heap.mail.get();
+            if id == NO_CHUNK {
+                return;
+            }
+            self.heap.mail.set(self.arena.next_chunk(id));
+            self.unpack(id);
+        }
+    }
+
+    #[inline(never)]
+    fn unpack(&self, id: ChunkId) {
+        let chunk = self.arena.chunk(id);
+        let class = chunk.class();
+        self.heap.meter.remote_drained.add(chunk.len() as u64);
+        chunk.retain(|block| self.accept(block, class));
+        let count = chunk.len();
+        self.ensure_magazine(class);
+        let bin = self.bin(class);
+        let cap = usize::from(bin.cap.get());
+        // A parcel that was sent half empty would make for many small refills.
+        if count <= cap && count * 4 > cap && self.depot_has_room(class, bin, count) {
+            self.enter_depot(class, bin, id, count);
+        } else {
+            self.flush(class, chunk.blocks());
+            self.recycle(id);
+        }
+    }
+
+    /// Whether a block that came by mail is a live one of ours; if not, it is dealt with otherwise.
+    fn accept(&self, block: *mut u8, class: SizeClass) -> bool {
+        let entry = self.arena.route(self.arena.unit_of(block.addr()));
+        if entry != Entry::slab(self.owner(), class) {
+            // The slab changed hands while the parcel was on its way.
+            remote::free_slab_block(self.shared, block);
+            return false;
+        }
+        let retired = Slab::of(self.arena, block.addr(), class).retire(block.addr());
+        if let Err(kind) = retired {
+            misuse::<P>(kind, block, entry);
+        }
+        retired.is_ok()
+    }
+
+    /// Gives everything up: caches to the slabs, slabs to the pool, mail to whoever owns it then.
+    #[inline(never)]
+    pub fn exit(&self) {
+        self.trim();
+        if let Some(mut pool) = self.shared.lock() {
+            for class in SizeClass::all() {
+                self.orphan_class(&mut pool, class);
+            }
+        }
+        // From here on nobody reads our number in the route table, so new frees go to the pool. What
+        // was on its way is taken out with the closing of the inbox.
+        self.front.reset(RETIRED);
+        let mut id = self.heap.inbox.close();
+        while id != NO_CHUNK {
+            let next = self.arena.next_chunk(id);
+            for &block in self.arena.chunk(id).blocks() {
+                remote::free_slab_block(self.shared, block);
+            }
+            self.heap.spare.push(self.arena, id);
+            id = next;
+        }
+        self.give_chunks(0);
+        if let Some(mut pool) = self.shared.lock() {
+            self.heap.meter.publish(&pool.meter);
+            self.heap.next_idle.set(pool.idle_heaps);
+            pool.idle_heaps = self.heap.number.get() + 1;
+            pool.threads -= 1;
+        }
+    }
+
+    #[inline(never)]
+    fn orphan_class(&self, pool: &mut Locked<'a, P>, class: SizeClass) {
+        let bin = self.bin(class);
+        if bin.current.get() != NO_UNIT {
+            let slab = Slab::at(self.arena, bin.current.replace(NO_UNIT), class);
+            slab.prefix.listed.set(Listed::Nowhere as u8);
+            pool.orphan(&slab);
+        }
+        for list in [&bin.partial, &bin.full] {
+            while let Some(slab) = list.first(self.arena, class) {
+                list.remove(&slab);
+                pool.orphan(&slab);
+            }
+        }
+    }
+
+    /// Empties magazines, depots, inbox and outbox; afterwards this thread holds no free block.
+    #[inline(never)]
+    pub fn trim(&self) {
+        // Mail whose slabs changed hands is sorted anew, which may fill outbox and magazines again; so
+        // the magazines come last.
+        while !self.heap.outbox.is_empty() || self.has_mail() {
+            self.send_all();
+            self.drain(usize::MAX);
+        }
+        for class in SizeClass::all() {
+            self.flush_class(class);
+            let bin = self.bin(class);
+            if bin.current.get() != NO_UNIT {
+                let slab = Slab::at(self.arena, bin.current.get(), class);
+                if slab.is_empty() {
+                    bin.current.set(NO_UNIT);
+                    slab.prefix.listed.set(Listed::Nowhere as u8);
+                    self.publish(&slab);
+                }
+            }
+        }
+    }
+}
+
+/// Adds up the meters of the first `heaps` records.
+pub fn add_meters<P: Platform>(arena: &Arena<P::Geometry>, heaps: u32, sum: &mut Events) {
+    for number in 0..heaps {
+        heap_record::<P>(arena, number).meter.add_to(sum);
+    }
+}
+
+/// In the child of a fork: the slabs of every thread but our own become the pool's.
+pub fn bury<P: Platform>(shared: &Shared<P>, own: Option<&Local<'_, P>>) {
+    let Some(mut pool) = shared.lock() else { return };
+    if pool.threads == u32::from(own.is_some()) {
+        // Nobody else had a heap: nothing was lost.
+        return;
+    }
+    let arena = pool.arena;
+    let mine = own.map_or(0, |local| local.owner());
+    // Mail that arrived: its blocks are freed, whatever the receiver knew of it.
+    for number in 0..pool.heaps_made {
+        let heap = heap_record::<P>(arena, number);
+        if number + Entry::FIRST_HEAP == mine {
+            continue;
+        }
+        let mut id = heap.inbox.close();
+        while id != NO_CHUNK {
+            let next = arena.next_chunk(id);
+            for block in arena.chunk(id).blocks() {
+                arena.clear_live(block.addr());
+            }
+            pool.give_chunk(id);
+            id = next;
+        }
+    }
+    let mut unit = 0;
+    while unit < shared.committed() {
+        let entry = arena.route(unit);
+        if [0, Entry::LARGE, mine].contains(&entry.owner()) {
+            unit += 1;
+            continue;
+        }
+        let slab = Slab::at(arena, unit, entry.class());
+        if entry.owner() == Entry::POOL {
+            pool.unlist(&slab);
+        }
+        slab.recount();
+        slab.prefix.listed.set(Listed::Nowhere as u8);
+        pool.orphan(&slab);
+        unit += slab.units();
+    }
+    pool.threads = u32::from(own.is_some());
+}

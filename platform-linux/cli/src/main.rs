@@ -1,0 +1,91 @@
+//! `ace`: runs programs on ACE-Alloc (`ace run`) and measures it (`ace bench`). Floor: tool.
+
+mod bench;
+mod child;
+mod library;
+mod program;
+mod report;
+mod run;
+
+use ace_alloc_linux::AceAlloc;
+use clap::{Parser, Subcommand};
+use std::{ffi::OsString, fmt, path::PathBuf, process::ExitCode};
+
+#[global_allocator]
+static ALLOC: AceAlloc = AceAlloc::new();
+
+#[derive(Parser)]
+#[command(version, about = "Runs programs on ACE-Alloc and measures it")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a program with ACE-Alloc as its memory allocator.
+    ///
+    /// Input, output, signals and the exit code are the program's own. When `ace` can't run it, the
+    /// exit code is 127 (no such program), 126 (not one that can be run this way) or 125 (other
+    /// trouble). The library is the `libace_alloc.so` beside `ace`, with --report the
+    /// `libace_alloc_counted.so`, or in both cases the file that the environment variable ACE_LIBRARY
+    /// names. Options of the allocator itself: docs/ENV_VARS.md.
+    Run(RunArgs),
+    /// Compare ACE-Alloc with other allocators; builds the benchmarks at the first call.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Arguments of the benchmarks (`ace bench --help` lists them).
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+}
+
+#[derive(clap::Args)]
+struct RunArgs {
+    /// When the program ends, print what the allocator did, or write it as JSON to FILE. The program
+    /// then runs on a library that counts calls and is a little slower.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    report: Option<Option<PathBuf>>,
+    /// The program and its arguments.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_names = ["PROGRAM", "ARGS"])]
+    program: Vec<OsString>,
+}
+
+/// Trouble that ends `ace`: a sentence and an exit code.
+#[derive(Debug, PartialEq, Eq)]
+struct Trouble {
+    message: String,
+    exit_code: u8,
+}
+
+impl Trouble {
+    /// There is no such program.
+    fn not_found(message: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), exit_code: 127 }
+    }
+
+    /// The program exists and can't be run on ACE-Alloc.
+    fn cannot_run(message: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), exit_code: 126 }
+    }
+
+    /// Trouble of `ace` itself.
+    fn own(message: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), exit_code: 125 }
+    }
+}
+
+fn main() -> ExitCode {
+    let done = match Args::parse().command {
+        Command::Run(args) => run::run(&args.program, args.report.as_ref()),
+        Command::Bench { args } => bench::bench(&args),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(trouble) => {
+            eprintln!("ace: {}", trouble.message);
+            ExitCode::from(trouble.exit_code)
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The JSON report at the program's end (`ACE_REPORT`). Floor: adapter.
+//!
+//! Written by the process that loaded the library, when it calls `exit` or returns from `main`; a
+//! forked child that exits writes nothing (its pid is another one), so it can't overwrite its parent's.
+//! Raw numbers only: shares are for who reads them, because floating-point text costs 16 KiB of code.
+//! From the stack, straight to the descriptor: the heap is only read.
+
+use crate::{counts::Calls, inspect::Sums};
+use ace_alloc_linux::{
+    FdWriter, HEAP, KeepErrno,
+    core_heap::stats::{BlockStats, Stats},
+    options,
+};
+use core::{
+    ffi::{CStr, c_int},
+    fmt::{self, Write},
+    sync::atomic::{AtomicI32, Ordering},
+};
+
+/// The process that loaded the library, if it is to write a report.
+static WRITER: AtomicI32 = AtomicI32::new(0);
+
+pub(crate) fn at_load() {
+    if options::report_path().is_some() {
+        // SAFETY: getpid has no preconditions.
+        WRITER.store(unsafe { libc::getpid() }, Ordering::Relaxed);
+    }
+}
+
+pub(crate) fn at_exit() {
+    let writer = WRITER.load(Ordering::Relaxed);
+    // SAFETY: getpid has no preconditions.
+    if writer == 0 || writer != unsafe { libc::getpid() } {
+        return;
+    }
+    let _errno = KeepErrno::new();
+    let stats = HEAP.stats();
+    let Some(file) = File::create(writer) else {
+        let mut line = FdWriter::<512>::new(libc::STDERR_FILENO);
+        let _ = writeln!(line, "ace-alloc: the file of ACE_REPORT can't be written");
+        return;
+    };
+    let mut out = FdWriter::<512>::new(file.0);
+    let _ = write_report(&mut out, &stats, writer);
+}
+
+/// An open descriptor.
+struct File(c_int);
+
+impl File {
+    /// Creates the file that `ACE_REPORT` names.
+    fn create(pid: i32) -> Option<Self> {
+        let mut path = CString::<1200>::new();
+        for (index, part) in options::report_path()?.split(|&byte| byte == b'%').enumerate() {
+            match (index, part.split_first()) {
+                (0, _) => path.push(part),
+                (_, Some((b'p', rest))) => {
+                    let _ = write!(path, "{pid}");
+                    path.push(rest);
+                }
+                _ => {
+                    path.push(b"%");
+                    path.push(part);
+                }
+            }
+        }
+        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_CLOEXEC;
+        // SAFETY: a valid C string.
+        let fd = unsafe { libc::open(path.as_c_str()?.as_ptr(), flags, 0o666) };
+        (fd >= 0).then_some(Self(fd))
+    }
+
+    #[inline(never)]
+    fn read_all(path: &CStr, place: &mut [u8]) -> usize {
+        // SAFETY: a valid C string.
+        let fd = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
+        if fd < 0 {
+            return 0;
+        }
+        let file = Self(fd);
+        // SAFETY: an open descriptor and a valid place. One read: the kernel's short files come whole.
+        let read = unsafe { libc::read(file.0, place.as_mut_ptr().cast(), place.len()) };
+        usize::try_from(read).unwrap_or(0)
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        // SAFETY: the descriptor is ours.
+        unsafe { libc::close(self.0) };
+    }
+}
+
+/// Text with a zero at its end, on the stack. Too long: no string at all.
+struct CString<const N: usize> {
+    used: usize,
+    bytes: [u8; N],
+}
+
+impl<const N: usize> CString<N> {
+    const fn new() -> Self {
+        Self { used: 0, bytes: [0; N] }
+    }
+
+    #[inline(never)]
+    fn push(&mut self, text: &[u8]) {
+        for &byte in text {
+            if let Some(place) = self.bytes.get_mut(self.used) {
+                *place = byte;
+            }
+            self.used += 1;
+        }
+    }
+
+    fn as_c_str(&self) -> Option<&CStr> {
+        CStr::from_bytes_with_nul(self.bytes.get(..=self.used)?).ok()
+    }
+}
+
+impl<const N: usize> Write for CString<N> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push(text.as_bytes());
+        Ok(())
+    }
+}
+
+fn write_report(out: &mut impl Write, stats: &Stats, pid: i32) -> fmt::Result {
+    let Sums { live, cached } = Sums::of(stats);
+    write!(out, "{{\"report\":1,\"pid\":{pid},\"program\":")?;
+    let mut name = [0; 4096];
+    let used = File::read_all(c"/proc/self/cmdline", &mut name);
+    let argument = name[..used].split(|&byte| byte == 0).next().unwrap_or_default();
+    write_text(out, argument)?;
+    let superslabs = stats.superslabs;
+    for (name, number) in [
+        ("peak_rss_kib", peak_rss_kib()),
+        ("threads", stats.threads.into()),
+        ("reserved_bytes", stats.reserved_bytes as u64),
+        ("committed_bytes", stats.committed_bytes as u64),
+        ("dirty_bytes", stats.dirty_bytes as u64),
+    ] {
+        write!(out, ",\"{name}\":{number}")?;
+    }
+    for (name, BlockStats { blocks, bytes }) in
+        [("live", live), ("cached", cached), ("large", stats.large), ("huge", stats.huge)]
+    {
+        write_numbers(out, name, &[("blocks", blocks as u64), ("bytes", bytes as u64)])?;
+    }
+    let superslabs = [
+        ("live", superslabs.live.into()),
+        ("draining", superslabs.draining.into()),
+        ("released", superslabs.released.into()),
+    ];
+    write_numbers(out, "superslabs", &superslabs)?;
+    write_calls(out)?;
+    write_events(out, stats)?;
+    write_classes(out, stats)?;
+    writeln!(out, "}}")
+}
+
+fn write_calls(out: &mut impl Write) -> fmt::Result {
+    let Some(calls) = Calls::so_far() else { return out.write_str(",\"calls\":null") };
+    let named = [
+        ("malloc", calls.malloc),
+        ("calloc", calls.calloc),
+        ("realloc_moved", calls.realloc_moved),
+        ("aligned", calls.aligned),
+        ("free", calls.free),
+        ("magazine_requests", calls.magazine_requests),
+    ];
+    write_numbers(out, "calls", &named)
+}
+
+fn write_events(out: &mut impl Write, stats: &Stats) -> fmt::Result {
+    let events = stats.events;
+    let named = [
+        ("refills", events.refills),
+        ("refilled_blocks", events.refilled_blocks),
+        ("depot_hits", events.depot_hits),
+        ("overflows", events.overflows),
+        ("flushed_blocks", events.flushed_blocks),
+        ("warm_hits", events.warm_hits),
+        ("warm_misses", events.warm_misses),
+        ("remote_sent", events.remote_sent),
+        ("remote_drained", events.remote_drained),
+        ("pool_frees", events.pool_frees),
+        ("adopted_slabs", events.adopted_slabs),
+        ("purges", events.purges),
+        ("purged_bytes", events.purged_bytes),
+    ];
+    write_numbers(out, "events", &named)
+}
+
+/// A member that is an object of numbers. Once, not at each of its callers.
+#[inline(never)]
+fn write_numbers(out: &mut impl Write, name: &str, numbers: &[(&str, u64)]) -> fmt::Result {
+    write!(out, ",\"{name}\":")?;
+    write_object(out, numbers)
+}
+
+fn write_object(out: &mut impl Write, numbers: &[(&str, u64)]) -> fmt::Result {
+    let mut before = '{';
+    for (name, number) in numbers {
+        write!(out, "{before}\"{name}\":{number}")?;
+        before = ',';
+    }
+    out.write_char('}')
+}
+
+fn write_classes(out: &mut impl Write, stats: &Stats) -> fmt::Result {
+    out.write_str(",\"classes\":")?;
+    let mut before = '[';
+    for class in stats.classes.iter().filter(|class| class.slabs > 0 || class.live_blocks > 0) {
+        out.write_char(before)?;
+        before = ',';
+        let numbers = [
+            ("block_bytes", class.block_bytes.into()),
+            ("slabs", class.slabs.into()),
+            ("live_blocks", class.live_blocks),
+            ("cached_blocks", class.cached_blocks),
+        ];
+        write_object(out, &numbers)?;
+    }
+    out.write_str(if before == '[' { "[]" } else { "]" })
+}
+
+/// A JSON string. Bytes that are not ASCII, and those that JSON reserves, become `\u00XX`: correct for
+/// Latin-1, readable for the rest.
+fn write_text(out: &mut impl Write, text: &[u8]) -> fmt::Result {
+    out.write_char('"')?;
+    for &byte in text {
+        match byte {
+            b' '..=b'~' => {
+                if matches!(byte, b'"' | b'\\') {
+                    out.write_char('\\')?;
+                }
+                out.write_char(char::from(byte))?;
+            }
+            _ => write!(out, "\\u{byte:04x}")?,
+        }
+    }
+    out.write_char('"')
+}
+
+/// The largest resident set of this program. From `VmHWM`, which begins anew at exec, where `getrusage`
+/// goes on with the parent's.
+fn peak_rss_kib() -> u64 {
+    let mut text = [0; 4096];
+    let used = File::read_all(c"/proc/self/status", &mut text);
+    text[..used]
+        .split(|&byte| byte == b'\n')
+        .filter_map(|line| line.strip_prefix(b"VmHWM:"))
+        .filter_map(|rest| rest.trim_ascii().strip_suffix(b" kB"))
+        .find_map(|kib| core::str::from_utf8(kib).ok()?.parse().ok())
+        .unwrap_or_else(rusage_peak_kib)
+}
+
+fn rusage_peak_kib() -> u64 {
+    // SAFETY: rusage is plain numbers; all zeros is one of its values.
+    let mut usage: libc::rusage = unsafe { core::mem::zeroed() };
+    // SAFETY: a valid place.
+    unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) };
+    u64::try_from(usage.ru_maxrss).unwrap_or(0)
+}

@@ -1,0 +1,12 @@
+//! What the tests share: a page provider that checks its caller and fails on demand, platforms made
+//! of it, a shadow model of a heap, and what is needed to run programs under the library.
+
+pub mod callgrind;
+pub mod house;
+pub mod pages;
+pub mod platforms;
+pub mod product;
+pub mod programs;
+pub mod random;
+pub mod script;
+pub mod shadow;

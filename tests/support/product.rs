@@ -1,0 +1,75 @@
+//! Where the built product is: `libace_alloc.so` and `ace`, made up to date first.
+
+use crate::house;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The built product.
+#[derive(Debug)]
+pub struct Product {
+    /// `libace_alloc.so`.
+    pub library: PathBuf,
+    /// The `ace` command.
+    pub ace: PathBuf,
+}
+
+/// Builds what the tests run, in the profile and target folder of this test, and says where it is.
+/// Where it is up to date already, this takes a moment only.
+///
+/// # Panics
+/// If the build fails.
+pub fn product() -> &'static Product {
+    static PRODUCT: OnceLock<Product> = OnceLock::new();
+    PRODUCT.get_or_init(|| {
+        let unchecked = cfg!(feature = "unchecked");
+        let features: &[&str] = if unchecked {
+            &["--features", "ace-alloc-tests/unchecked,ace-alloc-preload/unchecked"]
+        } else {
+            &[]
+        };
+        let folder = target_folder();
+        let folder = if unchecked { folder.join("unchecked") } else { folder };
+        let built = build(&folder, &profile(), features);
+        Product { library: built.join("libace_alloc.so"), ace: built.join("ace") }
+    })
+}
+
+/// Runs `cargo build` and returns the folder of what it made.
+///
+/// # Panics
+/// If the build fails.
+#[must_use]
+pub fn build(target: &Path, profile: &str, arguments: &[&str]) -> PathBuf {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(house::root()).args(["build", "--quiet", "--profile"]);
+    cargo.arg(if profile == "debug" { "dev" } else { profile });
+    cargo.arg("--target-dir").arg(target).args(arguments);
+    // What cargo told this test about its own package must not reach the packages that are built.
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(name);
+        }
+    }
+    let status = cargo.status().expect("cargo runs");
+    assert!(status.success(), "cargo build {arguments:?}: {status}");
+    target.join(profile)
+}
+
+/// The target folder that this test was built into.
+#[must_use]
+pub fn target_folder() -> PathBuf {
+    profile_folder().parent().expect("a target folder").to_path_buf()
+}
+
+fn profile() -> String {
+    profile_folder().file_name().expect("a profile").to_string_lossy().into_owned()
+}
+
+/// `target/<profile>`: the test itself is in `deps` below it.
+fn profile_folder() -> PathBuf {
+    let test = env::current_exe().expect("the test has a path");
+    test.ancestors().nth(2).expect("target/<profile>/deps/<test>").to_path_buf()
+}
