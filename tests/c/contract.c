@@ -228,14 +228,6 @@ static void test_usable_size(void) {
     }
 }
 
-static size_t resident(void) {
-    unsigned long total = 0, pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    if (!file || fscanf(file, "%lu %lu", &total, &pages) != 2) abort();
-    fclose(file);
-    return pages * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 static void test_our_heap_is_reported_and_trimmed(void) {
     enum { BLOCKS = 60000, BYTES = 2000 };
     static void *kept[BLOCKS];

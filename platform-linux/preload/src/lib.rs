@@ -23,6 +23,11 @@ mod report;
 
 use core::ffi::{c_char, c_int};
 
+// The `libc` crate names the C library itself only while nobody in the build turns its `std` feature on
+// (then std is expected to). This library has no std, so it says so in any case.
+#[link(name = "c")]
+unsafe extern "C" {}
+
 /// What the loader runs when the library is loaded. glibc hands it the program's arguments.
 #[used]
 #[unsafe(link_section = ".init_array")]
