@@ -33,7 +33,6 @@ fn calls_without_faults<G: Shape>(script: &[Op]) -> u64 {
 fn survives<G: Shape>(script: &[Op], fault: Fault) -> u64 {
     let mut stage = Stage::<G>::new();
     stage.null_is_fine = true;
-    stage.had_faults = true;
     stage.heap.pages.set_fault(fault);
     stage.play(script);
     stage.shadow.check_all();

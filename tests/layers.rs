@@ -35,6 +35,7 @@ const PLAN: &[&str] = &[
     "slab",
     "chunk",
     "outbox",
+    "stray",
     "huge",
     // first floor
     "pool",

@@ -11,10 +11,10 @@ const SIZES: [usize; 9] = [1, 16, 48, 64, 100, 512, 1000, 3000, 30_000];
 
 /// Runs one crime in every geometry.
 macro_rules! in_every_geometry {
-    ($crime:ident) => {
-        $crime::<Host>();
-        $crime::<HostTail>();
-        $crime::<Small>();
+    ($crime:ident $(, $with:expr)?) => {
+        $crime::<Host>($($with)?);
+        $crime::<HostTail>($($with)?);
+        $crime::<Small>($($with)?);
     };
 }
 
@@ -258,4 +258,38 @@ fn realloc_of_a_freed_block<G: Shape>() {
 #[test]
 fn a_realloc_of_a_freed_block_is_reported() {
     in_every_geometry!(realloc_of_a_freed_block);
+}
+
+/// Blocks that go home one by one are linked through their own memory. A program that writes to one
+/// after it freed it breaks the link: that is noticed when the owner takes them in.
+fn write_to_a_stray<G: Shape>(scribble: u8) {
+    let heap = TestHeap::<G>::new(G::LIMIT / 16);
+    let (mut owner, mut other) = (Seat::new(), Seat::new());
+    // SAFETY: a live block, freed once.
+    other.sit(|| unsafe { heap.free(heap.malloc(64)) });
+    let mut blocks = Vec::new();
+    owner.sit(|| {
+        loop {
+            let block = heap.malloc(64);
+            if block.is_null() {
+                return;
+            }
+            blocks.push(block);
+        }
+    });
+    for &block in &blocks {
+        assert_eq!(free_and_listen(&heap, &mut other, block), []);
+    }
+    let written = blocks[blocks.len() - 10];
+    // SAFETY: deliberately not kept: the block is freed. Its memory is still the heap's.
+    unsafe { written.write_bytes(scribble, 8) };
+    owner.sit(|| heap.thread_exit());
+    assert_reported(&take_misuses(), MisuseKind::Corrupt, written, "a write to a freed block");
+}
+
+#[test]
+fn a_write_to_a_freed_block_that_waits_for_its_owner_is_reported() {
+    for scribble in [0, 1, 0xFF] {
+        in_every_geometry!(write_to_a_stray, scribble);
+    }
 }

@@ -3,7 +3,7 @@
 use std::alloc::Layout;
 
 use ace_alloc::geometry::{Host, HostTail, Small};
-use ace_alloc_tests::platforms::{Seat, Shape, TestHeap};
+use ace_alloc_tests::platforms::{Seat, Shape, TestHeap, take_misuses};
 
 /// Both sizes round to the same class, but the geometry serves neither from a slab: the block is as
 /// long as was asked, not as long as the class.
@@ -60,4 +60,59 @@ fn serves_another_size_at_once<G: Shape>() {
 fn memory_that_was_freed_in_a_full_heap_serves_another_size_at_the_first_request() {
     serves_another_size_at_once::<HostTail>();
     serves_another_size_at_once::<Small>();
+}
+
+/// A heap full of blocks of one size, which another thread frees: there is no page left to send them
+/// home in, and still each of them gets there.
+fn comes_home_without_a_page<G: Shape>(limit: usize, bytes: usize) {
+    let heap = TestHeap::<G>::new(limit);
+    let (mut owner, mut other) = (Seat::new(), Seat::new());
+    // The other thread has a heap, so that it need not make one when there is no memory.
+    // SAFETY: a live block, freed once.
+    other.sit(|| unsafe { heap.free(heap.malloc(bytes)) });
+    let fill = |seat: &mut Seat| {
+        let mut blocks = Vec::new();
+        seat.sit(|| {
+            loop {
+                let block = heap.malloc(bytes);
+                if block.is_null() {
+                    return;
+                }
+                blocks.push(block);
+            }
+        });
+        blocks
+    };
+    let first = fill(&mut owner);
+    for &block in &first {
+        // SAFETY: a live block, freed once.
+        other.sit(|| unsafe { heap.free(block) });
+    }
+    assert!(heap.stats().events.strays > 0, "{}: a heap that is full has no page left", G::NAME);
+    let second = fill(&mut owner);
+    assert!(
+        second.len() * 100 >= first.len() * 97,
+        "{}: {} blocks of {bytes} bytes at first, {} after another thread freed them",
+        G::NAME,
+        first.len(),
+        second.len()
+    );
+    for block in second {
+        // SAFETY: a live block, freed once.
+        other.sit(|| unsafe { heap.free(block) });
+    }
+    // Whichever of the two is gone first.
+    other.sit(|| heap.thread_exit());
+    owner.sit(|| heap.thread_exit());
+    assert_eq!(heap.live_blocks(), 0, "{}: all were freed", G::NAME);
+    assert_eq!(take_misuses(), [], "{}", G::NAME);
+}
+
+#[test]
+fn a_full_heap_that_another_thread_frees_is_all_there_again() {
+    for bytes in [16, 64, 1000] {
+        comes_home_without_a_page::<Host>(256 << 20, bytes);
+        comes_home_without_a_page::<HostTail>(256 << 20, bytes);
+        comes_home_without_a_page::<Small>(4 << 20, bytes);
+    }
 }

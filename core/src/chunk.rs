@@ -9,11 +9,19 @@
 use crate::{
     arena::Arena,
     geometry::Geometry,
-    protocol::inbox::{ChunkId, FIRST_CHUNK, Links, NO_CHUNK},
+    protocol::inbox::{FIRST_ITEM, Links, NO_ITEM},
     size_class::SizeClass,
     sync::{RelaxedU8, RelaxedU32},
 };
 use core::{cell::Cell, ptr};
+
+/// Number of a chunk; also the item that an inbox knows it by.
+pub type ChunkId = u32;
+
+/// No chunk; the end of a list.
+pub const NO_CHUNK: ChunkId = NO_ITEM as ChunkId;
+/// The smallest number that a chunk has.
+pub const FIRST_CHUNK: ChunkId = FIRST_ITEM as ChunkId;
 
 /// The word in front of a chunk's pointers.
 #[repr(C)]
@@ -53,8 +61,8 @@ impl<G: Geometry> Arena<G> {
 }
 
 impl<G: Geometry> Links for Arena<G> {
-    fn set_next(&self, chunk: ChunkId, next: ChunkId) {
-        self.chunk(chunk).header.next.set(next);
+    fn set_next(&self, chunk: usize, next: usize) {
+        self.chunk(chunk as ChunkId).header.next.set(next as ChunkId);
     }
 }
 
@@ -155,7 +163,7 @@ impl ChunkStack {
 
     /// Puts a chunk on top.
     pub fn push<G: Geometry>(&self, arena: &Arena<G>, id: ChunkId) {
-        arena.set_next(id, self.head.get());
+        arena.chunk(id).header.next.set(self.head.get());
         self.head.set(id);
         self.len.set(self.len.get() + 1);
     }

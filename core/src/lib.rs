@@ -130,6 +130,8 @@ pub mod span;
 #[cfg(not(loom))]
 pub mod stats;
 #[cfg(not(loom))]
+mod stray;
+#[cfg(not(loom))]
 #[doc(hidden)]
 pub mod superslab;
 #[cfg(not(loom))]

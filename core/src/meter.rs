@@ -52,5 +52,5 @@ meter!(
     adopted_slabs,
     purges,
     purged_bytes,
-    stranded,
+    strays,
 );

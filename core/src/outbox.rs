@@ -5,12 +5,25 @@
 //! full, when its bytes reach the dial's limit, and when the thread does something slow anyway.
 
 use crate::{
-    protocol::inbox::{ChunkId, NO_CHUNK},
+    arena::{Arena, Entry},
+    chunk::{ChunkId, NO_CHUNK},
+    geometry::Geometry,
     size_class::SizeClass,
 };
 use core::cell::Cell;
 
 const SLOTS: usize = 256;
+
+/// What became of a block that was to be packed.
+#[derive(Clone, Copy, Debug)]
+pub enum Packed {
+    /// It waits for more of its kind.
+    Waits,
+    /// It filled its chunk, which is to be sent.
+    Full(Parcel),
+    /// No chunk is open for its pair: see [`Outbox::begin`].
+    NoChunk,
+}
 
 /// A chunk that is ready to go, and where to.
 #[derive(Clone, Copy, Debug)]
@@ -63,25 +76,48 @@ impl Outbox {
         })
     }
 
-    /// The chunk that is open for blocks of `class` that belong to heap `owner`.
+    /// Adds a block to the chunk that is open for the slab's owner and class (`entry`).
     #[inline]
-    pub fn open(&self, owner: u32, class: SizeClass) -> Option<ChunkId> {
+    pub fn pack<G: Geometry>(&self, arena: &Arena<G>, entry: Entry, block: *mut u8) -> Packed {
+        let (owner, class) = (entry.owner(), entry.class());
         let slot = self.slot(owner, class);
         let same = slot.owner.get() == owner && usize::from(slot.class.get()) == class.index();
-        (same && slot.chunk.get() != NO_CHUNK).then(|| slot.chunk.get())
+        if !same || slot.chunk.get() == NO_CHUNK {
+            return Packed::NoChunk;
+        }
+        let chunk = arena.chunk(slot.chunk.get());
+        chunk.push(block);
+        if chunk.len() < chunk.limit() {
+            return Packed::Waits;
+        }
+        self.close(slot).map_or(Packed::Waits, Packed::Full)
     }
 
-    /// Takes the chunk that stands where this pair's chunk stands or would stand.
-    pub fn take(&self, owner: u32, class: SizeClass) -> Option<Parcel> {
-        self.close(self.slot(owner, class))
+    /// Takes the chunk that stands where the chunk for this owner and class would stand.
+    pub fn take(&self, entry: Entry) -> Option<Parcel> {
+        self.close(self.slot(entry.owner(), entry.class()))
     }
 
-    /// Opens `chunk` for this pair. Returns the chunk that had its place.
-    pub fn start(&self, owner: u32, class: SizeClass, chunk: ChunkId) -> Option<Parcel> {
-        let slot = self.slot(owner, class);
+    /// Opens `chunk` for this owner and class, for `limit` blocks with `block` the first. Returns a chunk
+    /// that is to be sent: this one, if one block fills it, or the one that had its place.
+    pub fn begin<G: Geometry>(
+        &self,
+        arena: &Arena<G>,
+        entry: Entry,
+        chunk: ChunkId,
+        limit: usize,
+        block: *mut u8,
+    ) -> Option<Parcel> {
+        arena.chunk(chunk).begin(entry.class(), limit);
+        arena.chunk(chunk).push(block);
+        let owner = entry.owner();
+        if limit == 1 {
+            return Some(Parcel { owner, chunk });
+        }
+        let slot = self.slot(owner, entry.class());
         let other = self.close(slot);
         slot.owner.set(owner);
-        slot.class.set(class.index() as u8);
+        slot.class.set(entry.class().index() as u8);
         slot.chunk.set(chunk);
         self.waiting.set(self.waiting.get() + 1);
         other

@@ -79,9 +79,9 @@ pub struct Events {
     pub purges: u64,
     /// Bytes given back by them.
     pub purged_bytes: u64,
-    /// Blocks freed for another thread while not even a page for a parcel was to be had: they stay out
-    /// of use.
-    pub stranded: u64,
+    /// Blocks freed for another thread while not even a page for a parcel was to be had: they went home
+    /// one by one.
+    pub strays: u64,
 }
 
 /// Superslabs by tier.

@@ -162,12 +162,6 @@ impl<G: Geometry> TestHeap<G> {
         small + stats.large.blocks as u64 + stats.huge.blocks as u64
     }
 
-    /// Blocks that were freed when there was no page to send them home with: they stay out of use.
-    #[must_use]
-    pub fn stranded_blocks(&self) -> u64 {
-        self.stats().events.stranded
-    }
-
     /// What [`Self::live_blocks`] counted, in words for a message.
     #[must_use]
     pub fn live_in_words(&self) -> String {

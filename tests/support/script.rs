@@ -72,8 +72,6 @@ pub struct Stage<G: Shape> {
     pub shadow: Shadow,
     /// Whether a null is an answer that must be put up with.
     pub null_is_fine: bool,
-    /// Whether the provider has failed: then blocks may be stranded, but all of them are counted.
-    pub had_faults: bool,
     /// Nulls so far.
     pub nulls: u64,
     actors: Vec<Actor>,
@@ -86,15 +84,7 @@ impl<G: Shape> Stage<G> {
     pub fn new() -> Self {
         let actors = (0..G::SEATS).map(|_| Actor { seat: Seat::new(), late: false }).collect();
         let heap = TestHeap::new(G::LIMIT);
-        Self {
-            heap,
-            shadow: Shadow::default(),
-            null_is_fine: false,
-            had_faults: false,
-            nulls: 0,
-            actors,
-            now: 0,
-        }
+        Self { heap, shadow: Shadow::default(), null_is_fine: false, nulls: 0, actors, now: 0 }
     }
 
     /// Plays a script from where the stage stands.
@@ -124,11 +114,10 @@ impl<G: Shape> Stage<G> {
         }
         self.step(Op::Trim(0));
         assert_eq!(take_misuses(), [], "{}: falsely reported", G::NAME);
-        let lost = if self.had_faults { self.heap.stranded_blocks() } else { 0 };
         let live = self.heap.live_blocks();
         assert_eq!(
             live,
-            lost,
+            0,
             "{}: live after all were freed: {}",
             G::NAME,
             self.heap.live_in_words()

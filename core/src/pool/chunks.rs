@@ -6,9 +6,9 @@
 
 use super::Locked;
 use crate::{
+    chunk::{ChunkId, FIRST_CHUNK, NO_CHUNK},
     geometry::Geometry,
     platform::Platform,
-    protocol::inbox::{ChunkId, FIRST_CHUNK, NO_CHUNK},
 };
 
 /// Spare chunks that are worth a sweep.

@@ -4,14 +4,16 @@
 use super::{ATTACHED, Front, Local, RETIRED, ThreadHeap, front, heap_bytes, misuse, remote};
 use crate::{
     arena::{Arena, Entry},
-    platform::{Platform, Threads},
+    chunk::{ChunkId, NO_CHUNK},
+    platform::{MisuseKind, Platform, Threads},
     pool::{Locked, Shared},
     prefix::{Listed, NO_UNIT},
-    protocol::inbox::{ChunkId, NO_CHUNK},
     size_class::SizeClass,
     slab::Slab,
     stats::Events,
+    stray::Strays,
 };
+
 /// Empty chunks that a thread keeps for itself.
 const SPARE_CHUNKS: usize = 8;
 
@@ -128,16 +130,20 @@ impl<'a, P: Platform> Local<'a, P> {
 
     /// Whether there is something to drain.
     pub(super) fn has_mail(&self) -> bool {
-        self.heap.mail.get() != NO_CHUNK || !self.heap.inbox.is_empty()
+        let heap = self.heap;
+        heap.mail.get() != NO_CHUNK || !heap.inbox.is_empty() || !heap.strays.is_empty()
     }
 
     /// Takes in what other threads sent, at most `budget` parcels of it: the thread that comes back to
     /// a million of its blocks does not pay for them in one malloc.
     #[inline(never)]
     pub(super) fn drain(&self, budget: usize) {
+        if !self.heap.strays.is_empty() {
+            self.take_strays();
+        }
         for _ in 0..budget {
             if self.heap.mail.get() == NO_CHUNK {
-                self.heap.mail.set(self.heap.inbox.drain());
+                self.heap.mail.set(self.heap.inbox.drain() as ChunkId);
             }
             let id = self.heap.mail.get();
             if id == NO_CHUNK {
@@ -164,6 +170,23 @@ impl<'a, P: Platform> Local<'a, P> {
         } else {
             self.flush(class, chunk.blocks());
             self.recycle(id);
+        }
+    }
+
+    /// Takes in the blocks that came without a parcel.
+    #[cold]
+    #[inline(never)]
+    fn take_strays(&self) {
+        let first = self.heap.strays.drain();
+        for stray in Strays::new(self.arena, self.shared.committed(), first) {
+            match stray {
+                Ok((block, class)) => {
+                    if self.accept(block, class) {
+                        self.flush(class, &[block]);
+                    }
+                }
+                Err(address) => broken_link(self.shared, self.arena, address),
+            }
         }
     }
 
@@ -194,12 +217,16 @@ impl<'a, P: Platform> Local<'a, P> {
         // From here on nobody reads our number in the route table, so new frees go to the pool. What
         // was on its way is taken out with the closing of the inbox.
         self.front.reset(RETIRED);
-        let mut id = self.heap.inbox.close();
+        for stray in Strays::new(self.arena, self.shared.committed(), self.heap.strays.close()) {
+            match stray {
+                Ok((block, _)) => remote::free_slab_block(self.shared, block),
+                Err(address) => broken_link(self.shared, self.arena, address),
+            }
+        }
+        let mut id = self.heap.inbox.close() as ChunkId;
         while id != NO_CHUNK {
             let next = self.arena.next_chunk(id);
-            for &block in self.arena.chunk(id).blocks() {
-                remote::free_slab_block(self.shared, block);
-            }
+            remote::free_anew(self.shared, self.arena, id);
             self.heap.spare.push(self.arena, id);
             id = next;
         }
@@ -252,6 +279,14 @@ impl<'a, P: Platform> Local<'a, P> {
     }
 }
 
+/// A freed block that waited for its owner was written to.
+fn broken_link<P: Platform>(shared: &Shared<P>, arena: &Arena<P::Geometry>, address: usize) {
+    let unit = arena.unit_of(address);
+    debug_assert!(unit < shared.committed());
+    let block = arena.unit_start(unit).as_ptr().with_addr(address);
+    misuse::<P>(MisuseKind::Corrupt, block, arena.route(unit));
+}
+
 /// Adds up the meters of the first `heaps` records.
 pub fn add_meters<P: Platform>(arena: &Arena<P::Geometry>, heaps: u32, sum: &mut Events) {
     for number in 0..heaps {
@@ -274,7 +309,10 @@ pub fn bury<P: Platform>(shared: &Shared<P>, own: Option<&Local<'_, P>>) {
         if number + Entry::FIRST_HEAP == mine {
             continue;
         }
-        let mut id = heap.inbox.close();
+        for (block, _) in Strays::new(arena, shared.committed(), heap.strays.close()).flatten() {
+            arena.clear_live(block.addr());
+        }
+        let mut id = heap.inbox.close() as ChunkId;
         while id != NO_CHUNK {
             let next = arena.next_chunk(id);
             for block in arena.chunk(id).blocks() {

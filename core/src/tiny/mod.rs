@@ -26,14 +26,14 @@ pub mod warm;
 use crate::{
     address::align_up,
     arena::{Arena, Entry},
-    chunk::ChunkStack,
+    chunk::{ChunkId, ChunkStack, NO_CHUNK},
     geometry::{Geometry, shape_of},
     meter::Meter,
     outbox::Outbox,
     platform::{Misuse, MisuseKind, Platform, Threads},
     pool::Shared,
     prefix::NO_UNIT,
-    protocol::inbox::{ChunkId, Inbox, NO_CHUNK},
+    protocol::inbox::Inbox,
     size_class::SizeClass,
     slab::SlabList,
     sync::RelaxedU32,
@@ -147,6 +147,8 @@ impl Bin {
 pub struct ThreadHeap {
     /// Chunks that other threads send.
     inbox: Inbox,
+    /// Blocks that they send when there is no page for a chunk.
+    strays: Inbox,
     number: Cell<u32>,
     /// Number + 1 of the next record that waits for a thread.
     next_idle: Cell<u32>,
@@ -186,6 +188,7 @@ impl ThreadHeap {
             bin.batch.set(4);
             bin.cap.set(0);
         }
+        self.strays.open();
         self.inbox.open();
     }
 }

@@ -3,19 +3,22 @@
 //!
 //! The freeing thread touches neither the block nor its slab's bitmap or live bits: those have one
 //! writer, the owner, who checks each block when it drains. Only slabs of the pool, which have no
-//! thread, are written under the lock.
+//! thread, are written under the lock. (Blocks are linked through their own memory where not even a
+//! page for a chunk is left; see `stray`.)
 
 use super::{FRESH, Local, cold::heap_record, front, misuse};
 use crate::{
-    arena::{Arena, Entry},
+    arena::{Arena, CHECKED, Entry},
+    chunk::ChunkId,
     dials::Route,
     geometry::Geometry,
-    outbox::Parcel,
+    outbox::{Packed, Parcel},
     platform::{MisuseKind, Platform},
     pool::Shared,
     prefix::Listed,
     size_class::SizeClass,
     slab::Slab,
+    stray::StrayLinks,
 };
 
 /// Frees for others after which a thread gets a heap of its own, for the sake of its outbox. A thread
@@ -110,30 +113,25 @@ fn send_without_heap<P: Platform>(
     entry: Entry,
     block: *mut u8,
 ) {
-    let (owner, class) = (entry.owner(), entry.class());
     let Some(mut pool) = shared.lock() else { return };
-    let mut parcel = None;
-    if let Some(id) = pool.outbox.open(owner, class) {
-        let chunk = arena.chunk(id);
-        chunk.push(block);
-        if chunk.len() >= chunk.limit() {
-            parcel = pool.outbox.take(owner, class);
-        }
-    } else if let Some(id) = pool.take_chunk() {
-        let limit = parcel_blocks(shared, class);
-        let chunk = arena.chunk(id);
-        chunk.begin(class, limit);
-        chunk.push(block);
-        parcel = match limit {
-            1 => Some(Parcel { owner, chunk: id }),
-            _ => pool.outbox.start(owner, class, id),
-        };
-    } else {
-        pool.meter.stranded.add(1);
-    }
+    let parcel = match pool.outbox.pack(arena, entry, block) {
+        Packed::Waits => return,
+        Packed::Full(parcel) => Some(parcel),
+        Packed::NoChunk => match pool.take_chunk() {
+            Some(chunk) => {
+                let limit = parcel_blocks(shared, entry.class());
+                pool.outbox.begin(arena, entry, chunk, limit, block)
+            }
+            None => {
+                pool.meter.strays.add(1);
+                drop(pool);
+                return send_stray(shared, arena, entry, block);
+            }
+        },
+    };
     drop(pool);
     if let Some(parcel) = parcel {
-        dispatch_shared(shared, arena, parcel);
+        post_shared(shared, arena, parcel);
     }
 }
 
@@ -141,30 +139,66 @@ fn send_without_heap<P: Platform>(
 pub fn send_shared<P: Platform>(shared: &Shared<P>) {
     let Some(arena) = shared.arena() else { return };
     while let Some(parcel) = shared.lock().and_then(|pool| pool.outbox.pop()) {
-        dispatch_shared(shared, arena, parcel);
+        post_shared(shared, arena, parcel);
     }
 }
 
-fn dispatch_shared<P: Platform>(shared: &Shared<P>, arena: &Arena<P::Geometry>, parcel: Parcel) {
-    let blocks = arena.chunk(parcel.chunk).len();
-    if deliver::<P>(arena, parcel) {
-        if let Some(pool) = shared.lock() {
-            pool.meter.remote_sent.add(blocks as u64);
-        }
-        return;
+fn post_shared<P: Platform>(shared: &Shared<P>, arena: &Arena<P::Geometry>, parcel: Parcel) {
+    let posted = post(shared, arena, parcel);
+    let Some(mut pool) = shared.lock() else { return };
+    match posted {
+        Posted::Delivered { blocks } => pool.meter.remote_sent.add(blocks),
+        Posted::Emptied(chunk) => pool.give_chunk(chunk),
     }
-    for &block in arena.chunk(parcel.chunk).blocks() {
+}
+
+/// What became of a parcel.
+enum Posted {
+    /// Its heap has it.
+    Delivered { blocks: u64 },
+    /// Its heap has no thread any more, so its blocks were freed anew. The chunk is the sender's again.
+    Emptied(ChunkId),
+}
+
+fn post<P: Platform>(shared: &Shared<P>, arena: &Arena<P::Geometry>, parcel: Parcel) -> Posted {
+    let blocks = arena.chunk(parcel.chunk).len() as u64;
+    let heap = heap_record::<P>(arena, parcel.owner - Entry::FIRST_HEAP);
+    if heap.inbox.send(parcel.chunk as usize, arena) {
+        return Posted::Delivered { blocks };
+    }
+    free_anew(shared, arena, parcel.chunk);
+    Posted::Emptied(parcel.chunk)
+}
+
+/// Frees the blocks of a parcel whose receiver is gone: they belong to somebody else by now.
+pub(super) fn free_anew<P: Platform>(
+    shared: &Shared<P>,
+    arena: &Arena<P::Geometry>,
+    chunk: ChunkId,
+) {
+    for &block in arena.chunk(chunk).blocks() {
         free_slab_block(shared, block);
     }
-    if let Some(mut pool) = shared.lock() {
-        pool.give_chunk(parcel.chunk);
-    }
 }
 
-/// Hands a parcel to its heap. `false`: that has no thread any more, and the parcel is still ours.
-fn deliver<P: Platform>(arena: &Arena<P::Geometry>, parcel: Parcel) -> bool {
-    let heap = heap_record::<P>(arena, parcel.owner - Entry::FIRST_HEAP);
-    heap.inbox.send(parcel.chunk, arena)
+/// Sends a block home by itself: there was no page for a chunk. Writes into the block, so unlike the
+/// others it is looked at before it goes.
+#[cold]
+#[inline(never)]
+fn send_stray<P: Platform>(
+    shared: &Shared<P>,
+    arena: &Arena<P::Geometry>,
+    entry: Entry,
+    block: *mut u8,
+) {
+    let slab = Slab::of(arena, block.addr(), entry.class());
+    if !slab.is_start(block.addr()) || CHECKED && !arena.is_live(block.addr()) {
+        return misuse::<P>(slab.fault(block.addr()), block, entry);
+    }
+    let heap = heap_record::<P>(arena, entry.owner() - Entry::FIRST_HEAP);
+    if !heap.strays.send(block.addr(), &StrayLinks(arena)) {
+        free_slab_block(shared, block);
+    }
 }
 
 /// Blocks of a class that travel together.
@@ -192,66 +226,42 @@ impl<'a, P: Platform> Local<'a, P> {
     /// Packs a block for the heap that owns it.
     #[inline]
     fn send(&self, entry: Entry, block: *mut u8) {
-        let (owner, class) = (entry.owner(), entry.class());
-        let outbox = &self.heap.outbox;
-        let open = outbox.open(owner, class);
-        if let Some(id) = open {
-            let chunk = self.arena.chunk(id);
-            chunk.push(block);
-            if chunk.len() >= chunk.limit() {
-                self.dispatch_slot(owner, class);
-            }
-            return;
+        match self.heap.outbox.pack(self.arena, entry, block) {
+            Packed::Waits => {}
+            Packed::Full(parcel) => self.post(parcel),
+            Packed::NoChunk => self.send_first(entry, block),
         }
-        self.send_first(entry, block);
     }
 
     #[cold]
     #[inline(never)]
     fn send_first(&self, entry: Entry, block: *mut u8) {
-        // Mail of another pair leaves first; delivering it may even open this pair's chunk.
-        self.dispatch_slot(entry.owner(), entry.class());
-        let Some(id) = self.fresh_chunk() else {
-            // No page left for a chunk: the block stays out of use. It is counted, and no peril.
-            self.heap.meter.stranded.add(1);
-            return;
+        // Mail of another pair leaves first; posting it may even open this pair's chunk.
+        if let Some(parcel) = self.heap.outbox.take(entry) {
+            self.post(parcel);
+        }
+        let Some(chunk) = self.fresh_chunk() else {
+            self.heap.meter.strays.add(1);
+            return send_stray(self.shared, self.arena, entry, block);
         };
         let limit = parcel_blocks(self.shared, entry.class());
-        let chunk = self.arena.chunk(id);
-        chunk.begin(entry.class(), limit);
-        chunk.push(block);
-        if limit == 1 {
-            return self.dispatch(Parcel { owner: entry.owner(), chunk: id });
-        }
-        if let Some(parcel) = self.heap.outbox.start(entry.owner(), entry.class(), id) {
-            self.dispatch(parcel);
-        }
-    }
-
-    /// Sends off the chunk that stands where this pair's would.
-    fn dispatch_slot(&self, owner: u32, class: SizeClass) {
-        if let Some(parcel) = self.heap.outbox.take(owner, class) {
-            self.dispatch(parcel);
+        if let Some(parcel) = self.heap.outbox.begin(self.arena, entry, chunk, limit, block) {
+            self.post(parcel);
         }
     }
 
     #[inline(never)]
-    fn dispatch(&self, parcel: Parcel) {
-        let blocks = self.arena.chunk(parcel.chunk).len();
-        if deliver::<P>(self.arena, parcel) {
-            self.heap.meter.remote_sent.add(blocks as u64);
-            return;
+    fn post(&self, parcel: Parcel) {
+        match post(self.shared, self.arena, parcel) {
+            Posted::Delivered { blocks } => self.heap.meter.remote_sent.add(blocks),
+            Posted::Emptied(chunk) => self.recycle(chunk),
         }
-        for &block in self.arena.chunk(parcel.chunk).blocks() {
-            free_slab_block(self.shared, block);
-        }
-        self.recycle(parcel.chunk);
     }
 
     /// Sends off all that waits in the outbox.
     pub(super) fn send_all(&self) {
         while let Some(parcel) = self.heap.outbox.pop() {
-            self.dispatch(parcel);
+            self.post(parcel);
         }
     }
 }

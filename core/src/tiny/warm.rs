@@ -4,10 +4,10 @@
 use super::{Bin, Local, misuse};
 use crate::{
     arena::Entry,
+    chunk::ChunkId,
     geometry::{Geometry, shape_of},
     platform::{MisuseKind, Platform},
     prefix::{Listed, NO_UNIT},
-    protocol::inbox::ChunkId,
     size_class::SizeClass,
     slab::Slab,
 };
