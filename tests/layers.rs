@@ -24,6 +24,7 @@ const PLAN: &[&str] = &[
     "platform",
     // window
     "stats",
+    "ledger",
     "dials",
     "meter",
     "hysteresis",
@@ -51,6 +52,7 @@ const PLAN: &[&str] = &[
     // third floor and roof
     "gate",
     "heap",
+    "heap/audit",
     "heap/census",
     "heap/fork",
     "heap/resize",

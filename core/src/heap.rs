@@ -1,5 +1,6 @@
 //! The front door: [`Heap`]. Floor: roof.
 
+mod audit;
 mod census;
 mod fork;
 mod resize;

@@ -103,6 +103,8 @@ mod huge;
 #[cfg(not(loom))]
 mod hysteresis;
 #[cfg(not(loom))]
+pub mod ledger;
+#[cfg(not(loom))]
 mod meter;
 #[cfg(not(loom))]
 mod outbox;

@@ -111,6 +111,22 @@ impl<'a, G: Geometry> Slab<'a, G> {
         self.arena.set_route(self.head, self.units(), Entry::NONE);
     }
 
+    /// Blocks in the bitmap.
+    pub fn free_blocks(&self) -> u64 {
+        self.bitmap().iter().map(|word| u64::from(word.get().count_ones())).sum()
+    }
+
+    /// Blocks whose live bits are set; without live bits, those that are not in the bitmap.
+    pub fn live_blocks(&self) -> u64 {
+        if !CHECKED {
+            return u64::from(self.prefix.used.get());
+        }
+        (self.head..self.head + self.units())
+            .flat_map(|unit| self.arena.live_words(unit))
+            .map(|word| u64::from(word.get().count_ones()))
+            .sum()
+    }
+
     /// Whether all blocks are in the bitmap.
     #[inline]
     pub fn is_empty(&self) -> bool {
@@ -254,6 +270,18 @@ impl SlabList {
         (head != NO_UNIT).then(|| Slab::at(arena, head, class))
     }
 
+    /// The slabs, from the first to the last.
+    pub fn iter<'a, G: Geometry>(
+        &self,
+        arena: &'a Arena<G>,
+        class: SizeClass,
+    ) -> impl Iterator<Item = Slab<'a, G>> {
+        core::iter::successors(self.first(arena, class), move |slab| {
+            let next = slab.prefix.next.get();
+            (next != NO_UNIT).then(|| Slab::at(arena, next, class))
+        })
+    }
+
     /// Puts a slab in front.
     pub fn push<G: Geometry>(&self, slab: &Slab<'_, G>, listed: Listed) {
         let next = self.head.get();
@@ -289,13 +317,7 @@ impl SlabList {
         look: usize,
     ) -> Option<Slab<'a, G>> {
         let mut best = self.first(arena, class)?;
-        let mut slab = best;
-        for _ in 1..look {
-            let next = slab.prefix.next.get();
-            if next == NO_UNIT {
-                break;
-            }
-            slab = Slab::at(arena, next, class);
+        for slab in self.iter(arena, class).take(look).skip(1) {
             if slab.prefix.used.get() > best.prefix.used.get() {
                 best = slab;
             }

@@ -42,6 +42,11 @@ pub struct SpanRecord {
 const _: () = assert!(size_of::<SpanRecord>() == 16);
 
 impl SpanRecord {
+    /// What the run is that begins here.
+    pub fn kind(&self) -> SpanKind {
+        self.kind.get()
+    }
+
     /// Length in units of the run that begins here.
     pub fn units(&self) -> u32 {
         self.units.get()

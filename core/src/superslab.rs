@@ -23,6 +23,11 @@ pub struct Superslab {
 }
 
 impl Superslab {
+    /// Whether nothing is in this unit, counted from the first of the superslab.
+    pub fn is_free(&self, unit: u32) -> bool {
+        self.free.get() >> unit & 1 != 0
+    }
+
     /// Bitmaps over superslabs: with room for slabs of 1, 2 and 4 units (Live ones only), and Draining.
     pub const LISTS: usize = 4;
 }

@@ -4,6 +4,7 @@
 use crate::pages::MockPages;
 use ace_alloc::Heap;
 use ace_alloc::geometry::{Geometry, Host, HostTail, Small};
+use ace_alloc::ledger::Ledger;
 use ace_alloc::platform::{Misuse, Platform, Threads};
 use ace_alloc::tiny::Front;
 use std::cell::{Cell, RefCell, UnsafeCell};
@@ -152,6 +153,39 @@ impl<G: Geometry> TestHeap<G> {
     pub fn new(limit: usize) -> Self {
         let pages = MockPages::new(limit);
         Self { heap: ManuallyDrop::new(Box::new(Heap::new(pages.clone()))), pages }
+    }
+
+    /// The heap's own account, held against what its pages count. Exact while no other thread is inside
+    /// a call of the heap.
+    ///
+    /// # Panics
+    /// If something does not come out.
+    pub fn audited(&self) -> Ledger {
+        let (ledger, pages) = (self.ledger(), self.pages.ledger());
+        if let Err(imbalance) = ledger.audit() {
+            panic!("{imbalance}: {ledger:?}");
+        }
+        let committed = ledger.committed_bytes + ledger.metadata_bytes;
+        // A commit that fails half-way leaves pages committed that nobody uses yet.
+        let exact = pages.faults > 0 || committed == pages.committed;
+        assert!(
+            exact && committed <= pages.committed,
+            "{committed} bytes committed by the heap's account, {} by the pages'",
+            pages.committed
+        );
+        assert_eq!((ledger.huge.blocks, ledger.huge.bytes), (pages.maps, pages.mapped), "huge");
+        ledger
+    }
+
+    /// [`Self::audited`], and nothing is left of what was allocated: for a heap whose threads are gone.
+    ///
+    /// # Panics
+    /// If something does not come out, or is not back.
+    pub fn audited_empty(&self) {
+        let ledger = self.audited();
+        if let Err(imbalance) = ledger.audit_empty() {
+            panic!("{imbalance}; {}: {ledger:?}", self.live_in_words());
+        }
     }
 
     /// Blocks in the program's hands, of every kind.

@@ -105,33 +105,55 @@ impl<G: Geometry> Arena<G> {
         }
     }
 
+    /// The tables that grow with the units, each with the bytes that 64 units need.
+    fn growing(&self) -> [(NonNull<u8>, usize); 6] {
+        let tables = usize::from(Self::TABLE_PREFIXES);
+        let per_super = (size_of::<Superslab>() * 64).div_ceil(G::SUPERSLAB_UNITS as usize);
+        [
+            (self.route.cast(), 64 * size_of::<u32>()),
+            (self.spans.cast(), 64 * size_of::<SpanRecord>()),
+            (self.prefixes.cast(), 64 * size_of::<Prefix>() * tables),
+            (self.bitmaps, 64 * Self::BITS_BYTES * tables),
+            (self.live, 64 * Self::BITS_BYTES),
+            (self.supers.cast(), per_super),
+        ]
+    }
+
+    /// The two small tables that searches use from their first to their last word, and their bytes.
+    fn searched(&self, page: usize) -> [(NonNull<u8>, usize); 2] {
+        let dirty = (self.units as usize).div_ceil(64) * 8;
+        let serving = self.serving_words() * 8 * Superslab::LISTS;
+        [(self.dirty.cast(), align_up(dirty, page)), (self.serving.cast(), align_up(serving, page))]
+    }
+
+    /// Bytes of a growing table that are committed for the units below `to`.
+    fn grown(bytes_per_64: usize, to: u32, page: usize) -> usize {
+        align_up((to as usize * bytes_per_64).div_ceil(64), page)
+    }
+
+    /// Bytes of tables that are committed while `units` units are.
+    pub fn table_bytes(&self, units: u32, page: usize) -> usize {
+        if units == 0 {
+            return 0;
+        }
+        let growing: usize =
+            self.growing().iter().map(|&(_, bytes)| Self::grown(bytes, units, page)).sum();
+        growing + self.searched(page).iter().map(|&(_, bytes)| bytes).sum::<usize>()
+    }
+
     /// Commits blocks and tables for the units `from..to`.
     ///
     /// # Errors
     /// [`OutOfPages`]; what was committed on the way stays so, and committing again is harmless.
     pub fn commit<P: PageProvider>(&self, pages: &P, from: u32, to: u32) -> Result<(), OutOfPages> {
-        let table = |start: NonNull<u8>, bytes_per_unit_x64: usize| {
-            let low = align_up(from as usize * bytes_per_unit_x64 / 64, P::PAGE);
-            let high = align_up((to as usize * bytes_per_unit_x64).div_ceil(64), P::PAGE);
-            // The first page of all is committed with the first units.
-            let low = if from == 0 { 0 } else { low };
-            Self::commit_bytes(pages, start, low, high)
-        };
-        let per_super = |bytes: usize| (bytes * 64).div_ceil(G::SUPERSLAB_UNITS as usize);
-        table(self.route.cast(), 64 * size_of::<u32>())?;
-        table(self.spans.cast(), 64 * size_of::<SpanRecord>())?;
-        if Self::TABLE_PREFIXES {
-            table(self.prefixes.cast(), 64 * size_of::<Prefix>())?;
-            table(self.bitmaps, 64 * Self::BITS_BYTES)?;
+        for (table, bytes_per_64) in self.growing() {
+            let grown = |units| Self::grown(bytes_per_64, units, P::PAGE);
+            Self::commit_bytes(pages, table, grown(from), grown(to))?;
         }
-        table(self.live, 64 * Self::BITS_BYTES)?;
-        table(self.supers.cast(), per_super(size_of::<Superslab>()))?;
         if from == 0 {
-            // Two small tables are used from their first to their last word by searches.
-            let dirty = (self.units as usize).div_ceil(64) * 8;
-            Self::commit_bytes(pages, self.dirty.cast(), 0, align_up(dirty, P::PAGE))?;
-            let serving = self.serving_words() * 8 * Superslab::LISTS;
-            Self::commit_bytes(pages, self.serving.cast(), 0, align_up(serving, P::PAGE))?;
+            for (table, bytes) in self.searched(P::PAGE) {
+                Self::commit_bytes(pages, table, 0, bytes)?;
+            }
         }
         Self::commit_bytes(pages, self.base, from as usize * G::UNIT, to as usize * G::UNIT)
     }

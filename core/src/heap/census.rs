@@ -2,7 +2,7 @@
 
 use super::Heap;
 use crate::{
-    arena::{Arena, CHECKED, Entry},
+    arena::{Arena, Entry},
     gate::tier_of,
     geometry::{Geometry, shape_of},
     platform::Platform,
@@ -70,15 +70,7 @@ fn count_superslab<G: Geometry>(arena: &Arena<G>, first: u32, classes: &mut [Cla
 
 fn count_slab<G: Geometry>(arena: &Arena<G>, head: u32, class: SizeClass, sum: &mut ClassStats) {
     let slab = Slab::at(arena, head, class);
-    let used = u64::from(slab.prefix.used.get());
-    let live = if CHECKED {
-        (head..head + slab.units())
-            .flat_map(|unit| arena.live_words(unit))
-            .map(|word| u64::from(word.get().count_ones()))
-            .sum()
-    } else {
-        used
-    };
+    let (used, live) = (u64::from(slab.prefix.used.get()), slab.live_blocks());
     sum.slabs += 1;
     sum.live_blocks += live;
     sum.cached_blocks += used.saturating_sub(live);

@@ -83,6 +83,11 @@ impl<P: Platform> Locked<'_, P> {
         self.settle();
     }
 
+    /// Spare chunks, those never handed out yet, and the number of chunks a unit has room for.
+    pub fn chunk_counts(&self) -> (usize, usize, usize) {
+        (self.chunks.len(), self.chunk_run.len(), Self::CHUNKS as usize)
+    }
+
     /// Chunks of this unit that were ever handed out: all, but for the unit that is being begun.
     fn chunks_made_in(&self, unit: u32) -> u32 {
         let run = &self.chunk_run;

@@ -121,6 +121,12 @@ impl<'a, P: Platform> Locked<'a, P> {
         self.give_units(slab.head(), slab.units());
     }
 
+    /// Slabs of a class in the warm pool: as its counter says, and as its list shows.
+    pub fn warm_slabs(&self, class: SizeClass) -> (usize, usize) {
+        let warm = &self.warm[class.index()];
+        (warm.len as usize, warm.slabs.iter(self.arena, class).count())
+    }
+
     /// Dissolves all slabs of the warm pool, and gives back units of spare chunks.
     #[inline(never)]
     pub fn cool(&mut self) {

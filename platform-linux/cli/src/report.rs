@@ -20,6 +20,7 @@ pub struct Library {
     committed_bytes: u64,
     dirty_bytes: u64,
     superslabs: Superslabs,
+    ledger: Ledger,
     /// `None`: this library does not count calls.
     calls: Option<Calls>,
     events: Events,
@@ -37,6 +38,30 @@ struct Superslabs {
     live: u32,
     draining: u32,
     released: u32,
+}
+
+/// Bytes by use; their sum is what is mapped.
+#[derive(Debug, Default, Deserialize, Serialize)]
+struct Ledger {
+    mapped_bytes: u64,
+    slabs: u64,
+    warm: u64,
+    chunks: u64,
+    unused: u64,
+    large: u64,
+    free: u64,
+    huge: u64,
+    metadata: u64,
+    /// 1: the library's own counters agree with its walk over the heap.
+    balanced: u8,
+}
+
+impl Ledger {
+    fn balances(&self) -> bool {
+        let Self { slabs, warm, chunks, unused, large, free, huge, metadata, .. } = self;
+        let sum = slabs + warm + chunks + unused + large + free + huge + metadata;
+        self.balanced == 1 && sum == self.mapped_bytes
+    }
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -64,6 +89,7 @@ struct Events {
     adopted_slabs: u64,
     purges: u64,
     purged_bytes: u64,
+    strays: u64,
 }
 
 impl Library {
@@ -224,6 +250,7 @@ fn write_summary(out: &mut String, document: &Document, library: &Library) -> st
             bytes(library.committed_bytes)
         ),
     )?;
+    row("ledger", ledger(&library.ledger))?;
     row("calls", calls(document, library))?;
     row("magazine hits", magazine_hits(document, library))?;
     let wanted = events.warm_hits + events.warm_misses;
@@ -243,6 +270,23 @@ fn write_summary(out: &mut String, document: &Document, library: &Library) -> st
         ),
     )?;
     row("given back", format!("{} in {} purges", bytes(events.purged_bytes), events.purges))
+}
+
+fn ledger(ledger: &Ledger) -> String {
+    let Ledger { mapped_bytes, slabs, warm, chunks, unused, large, free, huge, metadata, .. } =
+        ledger;
+    let verdict = if ledger.balances() { "balanced" } else { "DOES NOT BALANCE" };
+    format!(
+        "{verdict}: {} mapped = {} slabs + {} warm + {} chunks + {} large + {} huge + {} free + {} tables",
+        bytes(*mapped_bytes),
+        bytes(*slabs),
+        bytes(*warm),
+        bytes(*chunks),
+        bytes(*large),
+        bytes(*huge),
+        bytes(free + unused),
+        bytes(*metadata)
+    )
 }
 
 fn calls(document: &Document, library: &Library) -> String {

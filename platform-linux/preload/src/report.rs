@@ -8,7 +8,10 @@
 use crate::{counts::Calls, inspect::Sums};
 use ace_alloc_linux::{
     FdWriter, HEAP, KeepErrno,
-    core_heap::stats::{BlockStats, Stats},
+    core_heap::{
+        ledger::Ledger,
+        stats::{BlockStats, Stats},
+    },
     options,
 };
 use core::{
@@ -152,10 +155,30 @@ fn write_report(out: &mut impl Write, stats: &Stats, pid: i32) -> fmt::Result {
         ("released", superslabs.released.into()),
     ];
     write_numbers(out, "superslabs", &superslabs)?;
+    write_ledger(out, &HEAP.ledger())?;
     write_calls(out)?;
     write_events(out, stats)?;
     write_classes(out, stats)?;
     writeln!(out, "}}")
+}
+
+/// Where every byte is. Other threads may still run, so what is audited is what holds at any time.
+#[inline(never)]
+fn write_ledger(out: &mut impl Write, ledger: &Ledger) -> fmt::Result {
+    let uses = ledger.uses;
+    let bytes = [
+        ("mapped_bytes", ledger.mapped_bytes()),
+        ("slabs", uses.slabs),
+        ("warm", uses.warm),
+        ("chunks", uses.chunks),
+        ("unused", uses.unused),
+        ("large", uses.large),
+        ("free", uses.free + uses.huge_table),
+        ("huge", ledger.huge.bytes),
+        ("metadata", ledger.metadata_bytes),
+        ("balanced", usize::from(ledger.audit_units().is_ok())),
+    ];
+    write_numbers(out, "ledger", &bytes.map(|(name, bytes)| (name, bytes as u64)))
 }
 
 fn write_calls(out: &mut impl Write) -> fmt::Result {
@@ -187,6 +210,7 @@ fn write_events(out: &mut impl Write, stats: &Stats) -> fmt::Result {
         ("adopted_slabs", events.adopted_slabs),
         ("purges", events.purges),
         ("purged_bytes", events.purged_bytes),
+        ("strays", events.strays),
     ];
     write_numbers(out, "events", &named)
 }
