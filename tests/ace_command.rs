@@ -156,6 +156,7 @@ fn the_report_for_people_names_its_numbers() {
     for name in [
         "peak RSS",
         "in use at exit",
+        "balanced: ",
         "counted by libace_alloc_counted.so",
         "little slower",
         "magazine hits",
