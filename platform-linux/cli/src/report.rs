@@ -44,23 +44,35 @@ struct Superslabs {
 #[derive(Debug, Default, Deserialize, Serialize)]
 struct Ledger {
     mapped_bytes: u64,
-    slabs: u64,
-    warm: u64,
-    chunks: u64,
-    unused: u64,
-    large: u64,
-    free: u64,
-    huge: u64,
-    metadata: u64,
+    slab_bytes: u64,
+    warm_bytes: u64,
+    chunk_bytes: u64,
+    unused_bytes: u64,
+    large_bytes: u64,
+    free_bytes: u64,
+    huge_bytes: u64,
+    metadata_bytes: u64,
     /// 1: the library's own counters agree with its walk over the heap.
     balanced: u8,
 }
 
 impl Ledger {
-    fn balances(&self) -> bool {
-        let Self { slabs, warm, chunks, unused, large, free, huge, metadata, .. } = self;
-        let sum = slabs + warm + chunks + unused + large + free + huge + metadata;
-        self.balanced == 1 && sum == self.mapped_bytes
+    fn in_words(&self) -> String {
+        let free = self.free_bytes + self.unused_bytes;
+        let parts = [
+            ("slabs", self.slab_bytes),
+            ("warm", self.warm_bytes),
+            ("chunks", self.chunk_bytes),
+            ("large", self.large_bytes),
+            ("huge", self.huge_bytes),
+            ("free", free),
+            ("tables", self.metadata_bytes),
+        ];
+        let sum: u64 = parts.iter().map(|&(_, part)| part).sum();
+        let balanced = self.balanced == 1 && sum == self.mapped_bytes;
+        let verdict = if balanced { "balanced" } else { "DOES NOT BALANCE" };
+        let parts = parts.map(|(name, part)| format!("{} {name}", bytes(part)));
+        format!("{verdict}: {} mapped = {}", bytes(self.mapped_bytes), parts.join(" + "))
     }
 }
 
@@ -250,7 +262,7 @@ fn write_summary(out: &mut String, document: &Document, library: &Library) -> st
             bytes(library.committed_bytes)
         ),
     )?;
-    row("ledger", ledger(&library.ledger))?;
+    row("ledger", library.ledger.in_words())?;
     row("calls", calls(document, library))?;
     row("magazine hits", magazine_hits(document, library))?;
     let wanted = events.warm_hits + events.warm_misses;
@@ -270,23 +282,6 @@ fn write_summary(out: &mut String, document: &Document, library: &Library) -> st
         ),
     )?;
     row("given back", format!("{} in {} purges", bytes(events.purged_bytes), events.purges))
-}
-
-fn ledger(ledger: &Ledger) -> String {
-    let Ledger { mapped_bytes, slabs, warm, chunks, unused, large, free, huge, metadata, .. } =
-        ledger;
-    let verdict = if ledger.balances() { "balanced" } else { "DOES NOT BALANCE" };
-    format!(
-        "{verdict}: {} mapped = {} slabs + {} warm + {} chunks + {} large + {} huge + {} free + {} tables",
-        bytes(*mapped_bytes),
-        bytes(*slabs),
-        bytes(*warm),
-        bytes(*chunks),
-        bytes(*large),
-        bytes(*huge),
-        bytes(free + unused),
-        bytes(*metadata)
-    )
 }
 
 fn calls(document: &Document, library: &Library) -> String {

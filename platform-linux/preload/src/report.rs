@@ -168,14 +168,14 @@ fn write_ledger(out: &mut impl Write, ledger: &Ledger) -> fmt::Result {
     let uses = ledger.uses;
     let bytes = [
         ("mapped_bytes", ledger.mapped_bytes()),
-        ("slabs", uses.slabs),
-        ("warm", uses.warm),
-        ("chunks", uses.chunks),
-        ("unused", uses.unused),
-        ("large", uses.large),
-        ("free", uses.free + uses.huge_table),
-        ("huge", ledger.huge.bytes),
-        ("metadata", ledger.metadata_bytes),
+        ("slab_bytes", uses.slabs),
+        ("warm_bytes", uses.warm),
+        ("chunk_bytes", uses.chunks),
+        ("unused_bytes", uses.unused),
+        ("large_bytes", uses.large),
+        ("free_bytes", uses.free + uses.huge_table),
+        ("huge_bytes", ledger.huge.bytes),
+        ("metadata_bytes", ledger.metadata_bytes),
         ("balanced", usize::from(ledger.audit_units().is_ok())),
     ];
     write_numbers(out, "ledger", &bytes.map(|(name, bytes)| (name, bytes as u64)))
