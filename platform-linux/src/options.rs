@@ -315,7 +315,9 @@ fn parse_number(text: &[u8]) -> Option<u64> {
     core::str::from_utf8(text).ok()?.parse().ok()
 }
 
-fn parse_bytes(text: &[u8]) -> Option<u64> {
+/// A number of bytes; `k`, `m`, `g` (powers of 1024) may follow.
+#[must_use]
+pub fn parse_bytes(text: &[u8]) -> Option<u64> {
     let (&last, number) = text.split_last()?;
     let shift = match last.to_ascii_lowercase() {
         b'k' => 10,

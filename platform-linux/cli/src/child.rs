@@ -75,8 +75,8 @@ pub fn run(command: &mut Command) -> io::Result<Ended> {
     }
 }
 
-/// `None`: it still runs.
-fn look(pid: u32) -> io::Result<Option<Ended>> {
+/// Looks, without waiting, whether a child of ours has ended. `None`: it still runs.
+pub fn look(pid: u32) -> io::Result<Option<Ended>> {
     let mut status = 0;
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     let (place, usage_place) = (&raw mut status, usage.as_mut_ptr());

@@ -1,4 +1,5 @@
-//! `ace`: runs programs on ACE-Alloc (`ace run`) and measures it (`ace bench`). Floor: tool.
+//! `ace`: runs programs on ACE-Alloc (`ace run`), measures it (`ace bench`) and stresses it (`ace soak`).
+//! Floor: tool.
 
 mod bench;
 mod child;
@@ -6,6 +7,8 @@ mod library;
 mod program;
 mod report;
 mod run;
+mod soak;
+mod stop;
 
 use ace_alloc_linux::AceAlloc;
 use clap::{Parser, Subcommand};
@@ -15,7 +18,7 @@ use std::{ffi::OsString, fmt, path::PathBuf, process::ExitCode};
 static ALLOC: AceAlloc = AceAlloc::new();
 
 #[derive(Parser)]
-#[command(version, about = "Runs programs on ACE-Alloc and measures it")]
+#[command(version, about = "Runs programs on ACE-Alloc, measures it and stresses it")]
 struct Args {
     #[command(subcommand)]
     command: Command,
@@ -38,6 +41,16 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Stress ACE-Alloc for minutes with threads, forks and all kinds of calls, and check every block.
+    ///
+    /// Each block is filled with a pattern of its own, which is checked while it lives and when it is
+    /// freed; in the end everything is freed, and the allocator must have given its memory back. The
+    /// exit code is 0 (clean), 1 (broken promises were found; each has a line) or 125 (there was no
+    /// soak). SIGINT ends it early, with a verdict. The library is found as for `run`.
+    Soak(soak::Args),
+    /// The process that `ace soak` soaks.
+    #[command(name = soak::WORKER, hide = true)]
+    SoakWorker(soak::Args),
 }
 
 #[derive(clap::Args)]
@@ -80,6 +93,8 @@ fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Run(args) => run::run(&args.program, args.report.as_ref()),
         Command::Bench { args } => bench::bench(&args),
+        Command::Soak(args) => soak::soak(&args),
+        Command::SoakWorker(args) => soak::work(&args),
     };
     match done {
         Ok(code) => ExitCode::from(code),

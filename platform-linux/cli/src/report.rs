@@ -336,8 +336,9 @@ fn rate(rate: Option<f64>) -> String {
     rate.map_or_else(|| "none wanted,".to_owned(), |rate| format!("{:.2} %", rate * 100.0))
 }
 
+/// A number of bytes for people.
 #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
-fn bytes(bytes: u64) -> String {
+pub fn bytes(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} B"),
         1024..0x10_0000 => format!("{:.1} KiB", bytes as f64 / 1024.0),
