@@ -116,3 +116,33 @@ fn a_full_heap_that_another_thread_frees_is_all_there_again() {
         comes_home_without_a_page::<Small>(4 << 20, bytes);
     }
 }
+
+/// A thread that lives on frees one of two blocks of each thread that has died. The slabs must stay
+/// within reach of the threads to come: all that is live would fit into one.
+fn does_not_gather_slabs_of_the_dead<G: Shape>() {
+    let heap = TestHeap::<G>::new(G::LIMIT);
+    let mut elder = Seat::new();
+    let mut held = Vec::new();
+    for _ in 0..400 {
+        let mut young = Seat::new();
+        let freed_by_elder = young.sit(|| {
+            let blocks = [heap.malloc(64), heap.malloc(64)];
+            assert!(blocks.iter().all(|block| !block.is_null()), "{}", G::NAME);
+            heap.thread_exit();
+            blocks[0]
+        });
+        // SAFETY: the block is live and not used afterwards.
+        elder.sit(|| unsafe { heap.free(freed_by_elder) });
+        held.push(heap.pages.ledger().committed);
+    }
+    let slabs = heap.stats().classes.iter().map(|class| class.slabs).sum::<u32>();
+    assert!(slabs <= 8, "{}: {slabs} slabs for 400 blocks of 64 bytes", G::NAME);
+    assert_eq!(held[100], held[399], "{}: bytes committed after 101 and 400 threads", G::NAME);
+}
+
+#[test]
+fn a_thread_that_frees_for_the_dead_does_not_gather_their_slabs() {
+    does_not_gather_slabs_of_the_dead::<Host>();
+    does_not_gather_slabs_of_the_dead::<HostTail>();
+    does_not_gather_slabs_of_the_dead::<Small>();
+}

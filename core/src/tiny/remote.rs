@@ -78,7 +78,10 @@ fn local_for_free<P: Platform>(shared: &Shared<P>) -> Option<Local<'_, P>> {
 }
 
 /// Frees a block of a slab of the pool. If blocks are left, a thread with a heap takes the slab over:
-/// whoever frees one block of it usually frees the next. `false`: somebody else was first, look again.
+/// whoever frees one block of it usually frees the next. But only if it has no other slab to refill from:
+/// a long-lived thread that frees what short-lived ones left behind would else gather all their slabs,
+/// a few blocks in each, and every new thread would carve fresh ones. `false`: somebody else was first,
+/// look again.
 #[inline(never)]
 fn free_pooled<P: Platform>(shared: &Shared<P>, block: *mut u8, entry: Entry) -> bool {
     let class = entry.class();
@@ -94,7 +97,9 @@ fn free_pooled<P: Platform>(shared: &Shared<P>, block: *mut u8, entry: Entry) ->
             misuse::<P>(kind, block, entry);
         }
         Ok(Some(slab)) if shared.dials.route(class) != Route::PoolOnly => {
-            if let Some(local) = local {
+            if let Some(local) = local
+                && local.bin(class).partial.first(arena, class).is_none()
+            {
                 local.ensure_magazine(class);
                 pool.hand_over(&slab, local.owner());
                 drop(pool);
