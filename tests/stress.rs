@@ -5,9 +5,9 @@ use ace_alloc::geometry::{Geometry, Host, HostTail, Small};
 use ace_alloc_tests::platforms::{Shape, TestHeap, take_misuses};
 use ace_alloc_tests::random::{self, Random};
 use ace_alloc_tests::shadow::{Block, Shadow};
+use crossbeam_channel::bounded;
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// A block with its shadow, on the way from one thread to another.
@@ -34,6 +34,17 @@ fn unwrap<G: Shape>(heap: &TestHeap<G>, mut parcel: Parcel) {
     unsafe { heap.free(ptr) };
 }
 
+type Work<'a> = Box<dyn FnOnce() + Send + 'a>;
+
+/// Runs each in a thread of its own and waits until all are gone. Joined one by one: how the end of a
+/// scope waits is std's affair, and ThreadSanitizer does not see it.
+fn together(works: Vec<Work<'_>>) {
+    thread::scope(|scope| {
+        let threads: Vec<_> = works.into_iter().map(|work| scope.spawn(work)).collect();
+        threads.into_iter().for_each(|thread| thread.join().expect("the thread's checks hold"));
+    });
+}
+
 /// Ends a thread's life with the heap and checks that nothing was reported.
 fn leave<G: Shape>(heap: &TestHeap<G>) {
     heap.thread_exit();
@@ -42,39 +53,37 @@ fn leave<G: Shape>(heap: &TestHeap<G>) {
 
 fn assert_empty<G: Shape>(heap: &TestHeap<G>) {
     // A thread of its own, so that the test's thread never holds a heap.
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            heap.trim(0);
-            leave(heap);
-        });
-    });
+    together(vec![Box::new(|| {
+        heap.trim(0);
+        leave(heap);
+    })]);
     heap.audited_empty();
 }
 
 fn producers_and_consumers<G: Shape>(pairs: usize, parcels: usize) {
     let seed = random::seed();
     let heap = TestHeap::<G>::new(G::LIMIT);
-    thread::scope(|scope| {
-        for pair in 0..pairs as u64 {
-            let (sender, receiver): (SyncSender<Parcel>, Receiver<Parcel>) = sync_channel(200);
-            let heap = &heap;
-            scope.spawn(move || {
-                let mut random = Random::new(seed ^ pair);
-                for _ in 0..parcels {
-                    let bytes = random.size(16 << 10);
-                    let sent = parcel(heap, bytes).expect("memory is plenty");
-                    sender.send(sent).expect("the consumer takes all");
-                }
-                leave(heap);
-            });
-            scope.spawn(move || {
-                for received in receiver {
-                    unwrap(heap, received);
-                }
-                leave(heap);
-            });
-        }
-    });
+    let mut works: Vec<Work> = Vec::new();
+    for pair in 0..pairs as u64 {
+        let (sender, receiver) = bounded::<Parcel>(200);
+        let heap = &heap;
+        works.push(Box::new(move || {
+            let mut random = Random::new(seed ^ pair);
+            for _ in 0..parcels {
+                let bytes = random.size(16 << 10);
+                let sent = parcel(heap, bytes).expect("memory is plenty");
+                sender.send(sent).expect("the consumer takes all");
+            }
+            leave(heap);
+        }));
+        works.push(Box::new(move || {
+            for received in receiver {
+                unwrap(heap, received);
+            }
+            leave(heap);
+        }));
+    }
+    together(works);
     assert_empty(&heap);
 }
 
@@ -86,38 +95,37 @@ fn blocks_freed_by_consumers_come_home_to_their_producers() {
     producers_and_consumers::<Small>(2, 40_000);
 }
 
+/// What is left in the end is freed by a thread that comes last.
+fn free_last<G: Shape>(heap: &TestHeap<G>, last: Vec<Parcel>) {
+    together(vec![Box::new(|| {
+        last.into_iter().for_each(|parcel| unwrap(heap, parcel));
+        leave(heap);
+    })]);
+}
+
 /// Every thread keeps blocks of its own and swaps others through a shared shelf.
 fn all_to_all<G: Shape>(threads: usize, steps: usize) {
     let seed = random::seed();
     let heap = TestHeap::<G>::new(G::LIMIT);
     let shelf: Vec<Mutex<Option<Parcel>>> = (0..256).map(|_| Mutex::new(None)).collect();
-    thread::scope(|scope| {
-        for number in 0..threads as u64 {
-            let (heap, shelf) = (&heap, &shelf);
-            scope.spawn(move || {
-                let mut random = Random::new(seed.wrapping_add(number));
-                for _ in 0..steps {
-                    let fresh = parcel(heap, random.size(8 << 10)).expect("memory is plenty");
-                    let slot = &shelf[random.below(shelf.len())];
-                    let old = slot.lock().expect("no thread panicked").replace(fresh);
-                    if let Some(old) = old {
-                        unwrap(heap, old);
-                    }
-                }
-                leave(heap);
-            });
-        }
-    });
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            for slot in shelf {
-                if let Some(last) = slot.into_inner().expect("no thread panicked") {
-                    unwrap(&heap, last);
+    let swapper = |number: u64| {
+        let (heap, shelf) = (&heap, &shelf);
+        move || {
+            let mut random = Random::new(seed.wrapping_add(number));
+            for _ in 0..steps {
+                let fresh = parcel(heap, random.size(8 << 10)).expect("memory is plenty");
+                let slot = &shelf[random.below(shelf.len())];
+                let old = slot.lock().replace(fresh);
+                if let Some(old) = old {
+                    unwrap(heap, old);
                 }
             }
-            leave(&heap);
-        });
-    });
+            leave(heap);
+        }
+    };
+    together((0..threads as u64).map(|number| Box::new(swapper(number)) as Work).collect());
+    let last = shelf.into_iter().filter_map(Mutex::into_inner);
+    free_last(&heap, last.collect());
     assert_empty(&heap);
 }
 
@@ -129,56 +137,54 @@ fn blocks_swapped_between_all_threads_stay_intact() {
     all_to_all::<Small>(4, 20_000);
 }
 
+/// Sets a flag however the scope ends: a check that fails must not leave others waiting.
+struct SetAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Short-lived threads leave blocks behind for others, while two long-lived ones go on; with more
 /// threads in a small heap than it has heaps for.
 fn churn<G: Shape>(generations: usize, at_a_time: usize) {
     let seed = random::seed();
-    let heap = Arc::new(TestHeap::<G>::new(G::LIMIT));
-    let left: Arc<Mutex<Vec<Parcel>>> = Arc::default();
-    let done = Arc::new(AtomicBool::new(false));
-    let elders: Vec<_> = (0..2)
-        .map(|number| {
-            let (heap, left, done) = (heap.clone(), left.clone(), done.clone());
-            thread::spawn(move || {
-                let mut random = Random::new(seed + 1000 + number);
-                while !done.load(Ordering::Relaxed) {
-                    let found = left.lock().expect("no thread panicked").pop();
-                    if let Some(found) = found {
-                        unwrap(&heap, found);
-                    }
-                    let own = parcel(&heap, random.size(4 << 10)).expect("memory is plenty");
-                    unwrap(&heap, own);
-                }
-                leave(&heap);
-            })
-        })
-        .collect();
-    for generation in 0..generations {
-        let young: Vec<_> = (0..at_a_time)
-            .map(|number| {
-                let (heap, left) = (heap.clone(), left.clone());
-                thread::spawn(move || {
-                    let mut random = Random::new(seed + (generation * 64 + number) as u64);
-                    let mut mine: Vec<_> =
-                        (0..100).filter_map(|_| parcel(&heap, random.size(4 << 10))).collect();
-                    assert_eq!(mine.len(), 100, "memory is plenty");
-                    left.lock().expect("no thread panicked").extend(mine.drain(..50));
-                    mine.into_iter().for_each(|parcel| unwrap(&heap, parcel));
-                    leave(&heap);
-                })
-            })
-            .collect();
-        young.into_iter().for_each(|thread| thread.join().expect("the thread's checks hold"));
-    }
-    done.store(true, Ordering::Relaxed);
-    elders.into_iter().for_each(|thread| thread.join().expect("the thread's checks hold"));
-    let last = std::mem::take(&mut *left.lock().expect("no thread panicked"));
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            last.into_iter().for_each(|parcel| unwrap(&heap, parcel));
-            leave(&heap);
-        });
-    });
+    let heap = TestHeap::<G>::new(G::LIMIT);
+    let left: Mutex<Vec<Parcel>> = Mutex::default();
+    let done = AtomicBool::new(false);
+    let elder = |number: u64| {
+        let mut random = Random::new(seed + 1000 + number);
+        while !done.load(Ordering::Relaxed) {
+            let found = left.lock().pop();
+            if let Some(found) = found {
+                unwrap(&heap, found);
+            }
+            let own = parcel(&heap, random.size(4 << 10)).expect("memory is plenty");
+            unwrap(&heap, own);
+        }
+        leave(&heap);
+    };
+    let young = |number: usize| {
+        let mut random = Random::new(seed + number as u64);
+        let mut mine: Vec<_> =
+            (0..100).filter_map(|_| parcel(&heap, random.size(4 << 10))).collect();
+        assert_eq!(mine.len(), 100, "memory is plenty");
+        left.lock().extend(mine.drain(..50));
+        mine.into_iter().for_each(|parcel| unwrap(&heap, parcel));
+        leave(&heap);
+    };
+    let young = &young;
+    let generations = || {
+        let _end = SetAtEnd(&done);
+        for generation in 0..generations {
+            let number = |one| generation * 64 + one;
+            let works = (0..at_a_time).map(|one| Box::new(move || young(number(one))) as Work);
+            together(works.collect());
+        }
+    };
+    together(vec![Box::new(|| elder(0)), Box::new(|| elder(1)), Box::new(generations)]);
+    free_last(&heap, left.into_inner());
     assert_empty(&heap);
 }
 
@@ -196,15 +202,13 @@ fn dead_threads_leave_no_memory_behind() {
     let heap = TestHeap::<Host>::new(Host::LIMIT);
     let mut held = Vec::new();
     for _ in 0..400 {
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                let mut random = Random::new(5);
-                let mine: Vec<_> =
-                    (0..500).filter_map(|_| parcel(&heap, random.size(8 << 10))).collect();
-                mine.into_iter().for_each(|parcel| unwrap(&heap, parcel));
-                leave(&heap);
-            });
-        });
+        together(vec![Box::new(|| {
+            let mut random = Random::new(5);
+            let mine: Vec<_> =
+                (0..500).filter_map(|_| parcel(&heap, random.size(8 << 10))).collect();
+            mine.into_iter().for_each(|parcel| unwrap(&heap, parcel));
+            leave(&heap);
+        })]);
         held.push(heap.pages.ledger().committed);
     }
     assert_eq!(held[20], held[399], "bytes committed after 21 and after 400 threads");

@@ -2,8 +2,9 @@
 //! faults on demand. Memory that is not committed is inaccessible, so that a stray access is a crash.
 
 use ace_alloc::pages::{OutOfPages, PageProvider, Purged, Region};
+use parking_lot::{Mutex, MutexGuard};
 use std::ptr::{self, NonNull};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 const PAGE: usize = 4096;
 
@@ -142,8 +143,7 @@ impl MockPages {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A check that failed under the lock has already been reported by its panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Counts a call and says whether it may succeed.
