@@ -62,9 +62,15 @@ fn count_superslab<G: Geometry>(arena: &Arena<G>, first: u32, classes: &mut [Cla
             continue;
         }
         let class = entry.class();
-        let units = u32::from(shape_of::<G>(class).units);
+        let units = shape_of::<G>(class).units;
+        if arena.slab_head(unit, units) != unit {
+            // The slab is changing hands this moment, and of its entries we saw the first before and
+            // this one after (or the other way round). Read from here it would end beyond its superslab.
+            unit += 1;
+            continue;
+        }
         count_slab(arena, unit, class, &mut classes[class.index()]);
-        unit += units;
+        unit += u32::from(units);
     }
 }
 
