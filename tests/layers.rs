@@ -11,6 +11,7 @@ const PLAN: &[&str] = &[
     // cellar
     "size_class",
     "address",
+    "sync/scheduled",
     "sync",
     "pages",
     // lift
@@ -63,7 +64,8 @@ const PLAN: &[&str] = &[
 const NARROW: &[(&str, &[&str])] = &[
     ("size_class", &[]),
     ("address", &[]),
-    ("sync", &[]),
+    ("sync", &["sync/scheduled"]),
+    ("sync/scheduled", &[]),
     ("pages", &[]),
     ("protocol", &["sync"]),
     ("protocol/inbox", &["sync"]),
@@ -93,8 +95,9 @@ const NOT_IN_HOT: &[&str] = &[
 ];
 const NOWHERE: &[&str] = &["todo!", "unimplemented!", "#[ignore"];
 const NOT_IN_COMMENTS: &[&str] = &["TODO", "FIXME", "XXX"];
-/// Files that may say `cfg(loom)`.
+/// Files that may say `cfg(loom)`, and `cfg(shuttle)`.
 const LOOM_FILES: &[&str] = &["core/src/sync.rs", "core/src/lib.rs"];
+const SHUTTLE_FILES: &[&str] = &["core/src/sync.rs"];
 /// Packages whose code may read the environment only in these files.
 const ENVIRONMENT: &[(&str, &[&str])] = &[
     ("core/", &[]),
@@ -187,10 +190,11 @@ fn word_violations(files: &[Source]) -> Vec<String> {
                 violations.push(format!("{}: says {word}", file.path));
             }
         }
-        if code.contains("cfg(loom") || code.contains("cfg(not(loom") {
-            let fine = LOOM_FILES.contains(&file.path.as_str()) || file.path.starts_with("tests/");
-            if !fine {
-                violations.push(format!("{}: says cfg(loom)", file.path));
+        for (checker, files) in [("loom", LOOM_FILES), ("shuttle", SHUTTLE_FILES)] {
+            let said = code.lines().any(|line| line.contains("cfg") && says_word(line, checker));
+            let fine = files.contains(&file.path.as_str()) || file.path.starts_with("tests/");
+            if said && !fine {
+                violations.push(format!("{}: says cfg({checker})", file.path));
             }
         }
         let house = ENVIRONMENT.iter().find(|(package, _)| file.path.starts_with(package));
@@ -297,6 +301,8 @@ fn planted_words_are_caught() {
     }
     for (path, text) in [
         ("core/src/slab.rs", "#[cfg(loom)]"),
+        ("core/src/slab.rs", "#[cfg(not(any(loom, unix)))]"),
+        ("core/src/lib.rs", "#[cfg(shuttle)]"),
         ("core/src/slab.rs", "// TODO: later"),
         ("core/src/slab.rs", "fn f() { todo!() }"),
         ("tests/stress.rs", "#[ignore]"),

@@ -26,12 +26,12 @@ use crate::{
     span::{SpanKind, Spans},
     stats::BlockStats,
     superslab::Supers,
+    sync::{AtomicBool, AtomicU32, Ordering},
 };
 use core::{
     cell::UnsafeCell,
     mem::MaybeUninit,
     ops::{Deref, DerefMut},
-    sync::atomic::{AtomicBool, AtomicU32, Ordering},
 };
 use lock_api::{Mutex, MutexGuard};
 

@@ -1,19 +1,27 @@
 //! Atomics of the house, and cells that one thread writes while others may look. Floor: cellar.
 //!
-//! The only place (with `lib.rs`) that knows about loom: the protocol kernels take their atomics from
-//! here, so that the model checker runs the production text.
+//! The only place (with `lib.rs`) that knows about loom and shuttle: the house takes its atomics from
+//! here, so that the model checker and the schedule explorer run the production text.
 
-#[cfg(not(loom))]
-pub use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+#[cfg(shuttle)]
+mod scheduled;
+
+#[cfg(not(any(loom, shuttle)))]
+pub use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 #[cfg(loom)]
 pub use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+#[cfg(shuttle)]
+pub use scheduled::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 #[cfg(not(loom))]
 pub use cells::{RelaxedU8, RelaxedU16, RelaxedU32, RelaxedU64};
 
 #[cfg(not(loom))]
 mod cells {
-    use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
+    // The cells that others act upon have 32 bits: route entries, live bits, a chunk's link. Under the
+    // schedule explorer they are scheduling points; counters and bitmaps stay plain.
+    use crate::sync::AtomicU32;
+    use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
 
     macro_rules! relaxed_cell {
         ($name:ident, $atomic:ident, $int:ty) => {

@@ -140,6 +140,28 @@ impl Shape for Small {
     const SEATS: usize = 12;
 }
 
+/// A heap's own account, held against what its pages count. Exact while no other thread is inside a call
+/// of the heap.
+///
+/// # Panics
+/// If something does not come out.
+pub fn audited<P: Platform>(heap: &Heap<P>, pages: &MockPages) -> Ledger {
+    let (ledger, pages) = (heap.ledger(), pages.ledger());
+    if let Err(imbalance) = ledger.audit() {
+        panic!("{imbalance}: {ledger:?}");
+    }
+    let committed = ledger.committed_bytes + ledger.metadata_bytes;
+    // A commit that fails half-way leaves pages committed that nobody uses yet.
+    let exact = pages.faults > 0 || committed == pages.committed;
+    assert!(
+        exact && committed <= pages.committed,
+        "{committed} bytes committed by the heap's account, {} by the pages'",
+        pages.committed
+    );
+    assert_eq!((ledger.huge.blocks, ledger.huge.bytes), (pages.maps, pages.mapped), "huge");
+    ledger
+}
+
 /// A heap on its own pages, which are unmapped when it is dropped.
 pub struct TestHeap<G: Geometry> {
     heap: ManuallyDrop<Box<Heap<TestPlatform<G>>>>,
@@ -155,26 +177,9 @@ impl<G: Geometry> TestHeap<G> {
         Self { heap: ManuallyDrop::new(Box::new(Heap::new(pages.clone()))), pages }
     }
 
-    /// The heap's own account, held against what its pages count. Exact while no other thread is inside
-    /// a call of the heap.
-    ///
-    /// # Panics
-    /// If something does not come out.
+    /// [`audited`] of this heap.
     pub fn audited(&self) -> Ledger {
-        let (ledger, pages) = (self.ledger(), self.pages.ledger());
-        if let Err(imbalance) = ledger.audit() {
-            panic!("{imbalance}: {ledger:?}");
-        }
-        let committed = ledger.committed_bytes + ledger.metadata_bytes;
-        // A commit that fails half-way leaves pages committed that nobody uses yet.
-        let exact = pages.faults > 0 || committed == pages.committed;
-        assert!(
-            exact && committed <= pages.committed,
-            "{committed} bytes committed by the heap's account, {} by the pages'",
-            pages.committed
-        );
-        assert_eq!((ledger.huge.blocks, ledger.huge.bytes), (pages.maps, pages.mapped), "huge");
-        ledger
+        audited(self, &self.pages)
     }
 
     /// [`Self::audited`], and nothing is left of what was allocated: for a heap whose threads are gone.

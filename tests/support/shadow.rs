@@ -83,6 +83,12 @@ impl Shadow {
         (!self.blocks.is_empty()).then(|| number % self.blocks.len())
     }
 
+    /// The number of the block that starts here.
+    #[must_use]
+    pub fn find(&self, ptr: *mut u8) -> Option<usize> {
+        self.blocks.iter().position(|block| block.ptr == ptr)
+    }
+
     /// A block of the model.
     #[must_use]
     pub fn block(&self, index: usize) -> Block {
