@@ -3,6 +3,7 @@
 
 use ace_alloc::pages::{OutOfPages, PageProvider, Purged, Region};
 use parking_lot::{Mutex, MutexGuard};
+use std::ops::Range;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
@@ -106,6 +107,13 @@ impl MockPages {
     #[must_use]
     pub fn ledger(&self) -> Ledger {
         self.lock().ledger
+    }
+
+    /// The addresses of the region that is reserved, if there is one.
+    #[must_use]
+    pub fn reservation(&self) -> Option<Range<usize>> {
+        let state = self.lock();
+        state.reserved.first().map(|held| held.start..held.start + held.bytes)
     }
 
     /// Bytes of the reserved regions that the system holds memory for.

@@ -1,6 +1,7 @@
 //! Scripts: random sequences of heap operations, and the stage that plays them on a heap beside its
 //! shadow, one operating-system thread playing all threads of the script.
 
+use crate::pages::Fault;
 use crate::platforms::{Seat, Shape, TestHeap, take_misuses, without_heaps};
 use crate::random::Random;
 use crate::shadow::{Shadow, assert_zero};
@@ -29,6 +30,8 @@ pub enum Op {
     Hop(usize),
     /// This thread ends; `true`: it still runs late frees, and can't have a heap any more.
     Exit(bool),
+    /// From here on these calls of the provider fail.
+    Fault(Fault),
 }
 
 impl Op {
@@ -79,6 +82,8 @@ pub struct Stage<G: Shape> {
     pub nulls: u64,
     actors: Vec<Actor>,
     now: usize,
+    /// Calls of the provider that had failed when this step began.
+    faults_before: u64,
 }
 
 impl<G: Shape> Stage<G> {
@@ -87,7 +92,15 @@ impl<G: Shape> Stage<G> {
     pub fn new() -> Self {
         let actors = (0..G::SEATS).map(|_| Actor { seat: Seat::new(), late: false }).collect();
         let heap = TestHeap::new(G::LIMIT);
-        Self { heap, shadow: Shadow::default(), null_is_fine: false, nulls: 0, actors, now: 0 }
+        Self {
+            heap,
+            shadow: Shadow::default(),
+            null_is_fine: false,
+            nulls: 0,
+            actors,
+            now: 0,
+            faults_before: 0,
+        }
     }
 
     /// Plays a script from where the stage stands.
@@ -113,11 +126,12 @@ impl<G: Shape> Stage<G> {
         assert!(live >= self.shadow.len() as u64, "{}: {live} live", G::NAME);
     }
 
-    /// Frees all, ends all threads, trims, and checks that nothing is left.
+    /// Ends the faults, frees all, ends all threads, trims, and checks that nothing is left.
     ///
     /// # Panics
     /// If the heap breaks a promise.
     pub fn finish(&mut self) {
+        self.step(Op::Fault(Fault::Never));
         while !self.shadow.is_empty() {
             self.step(Op::Free(self.shadow.len() - 1));
             self.step(Op::Hop(self.now + 1));
@@ -128,10 +142,12 @@ impl<G: Shape> Stage<G> {
         }
         self.step(Op::Trim(0));
         assert_eq!(take_misuses(), [], "{}: falsely reported", G::NAME);
+        assert_eq!(self.heap.stats().dirty_bytes, 0, "{}: not given back by the trim", G::NAME);
         self.heap.audited_empty();
     }
 
     fn step(&mut self, op: Op) {
+        self.faults_before = self.heap.pages.ledger().faults;
         match op {
             Op::Malloc(bytes) => self.malloc(bytes),
             Op::Calloc(bytes) => self.calloc(bytes),
@@ -149,6 +165,7 @@ impl<G: Shape> Stage<G> {
             }
             Op::Hop(number) => self.now = number % self.actors.len(),
             Op::Exit(late) => self.exit(late),
+            Op::Fault(fault) => self.heap.pages.set_fault(fault),
         }
     }
 
@@ -168,16 +185,23 @@ impl<G: Shape> Stage<G> {
         }
     }
 
-    /// Judges a null: `true` if the block is there.
+    /// Judges a null: `true` if the block is there. A null is an answer only to a call during which
+    /// the provider failed, or near the limit.
     fn served(&mut self, ptr: *mut u8, bytes: usize) -> bool {
         if !ptr.is_null() {
             return true;
         }
         self.nulls += 1;
+        let faulty = self.heap.pages.ledger().faults > self.faults_before;
+        if self.null_is_fine || faulty {
+            return false;
+        }
         let live = self.shadow.bytes();
+        // A provider that failed while the heap began has left it with less.
+        let room = self.heap.stats().reserved_bytes.min(G::LIMIT);
         assert!(
-            self.null_is_fine || live + bytes > G::LIMIT / 8,
-            "{}: no memory for {bytes} bytes with {live} bytes live",
+            live + bytes > room / 8,
+            "{}: no memory for {bytes} bytes with {live} bytes live in {room}",
             G::NAME
         );
         false

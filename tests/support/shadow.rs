@@ -2,10 +2,12 @@
 
 use std::alloc::Layout;
 use std::collections::BTreeMap;
+use std::slice;
 
 /// Ranges up to this many bytes are filled and checked in full, larger ones at both ends and once a
-/// page.
+/// page, or, above 1 MiB, at `MOST_SPOTS` pages.
 const FULL_CHECK: usize = 32 << 10;
+const MOST_SPOTS: usize = 256;
 const PAGE: usize = 4096;
 
 /// A live block, as the program sees it.
@@ -126,9 +128,10 @@ impl Shadow {
 
 impl Block {
     unsafe fn fill(&self) {
-        for offset in offsets(self.bytes) {
-            // SAFETY: the offset is inside the block, which is the caller's to write.
-            unsafe { self.ptr.add(offset).write(pattern(self.stamp, offset)) };
+        for (offset, bytes) in spots(self.bytes) {
+            let wanted = &pattern(self.stamp, offset)[..bytes];
+            // SAFETY: the spot is inside the block, which is the caller's to write.
+            unsafe { self.ptr.add(offset).copy_from_nonoverlapping(wanted.as_ptr(), bytes) };
         }
     }
 
@@ -137,15 +140,20 @@ impl Block {
     /// # Panics
     /// If it is broken.
     pub fn check(&self, bytes: usize) {
-        for offset in offsets(self.bytes).take_while(|&offset| offset < bytes) {
-            // SAFETY: the offset is inside a live block of the model.
-            let found = unsafe { self.ptr.add(offset).read() };
-            let wanted = pattern(self.stamp, offset);
-            assert_eq!(
-                found, wanted,
-                "byte {offset} of the live block {:p} of {} bytes changed",
-                self.ptr, self.bytes
-            );
+        for (offset, length) in spots(self.bytes).take_while(|&(offset, _)| offset < bytes) {
+            let length = length.min(bytes - offset);
+            // SAFETY: the spot is inside a live block of the model.
+            let found = unsafe { slice::from_raw_parts(self.ptr.add(offset), length) };
+            let wanted = &pattern(self.stamp, offset)[..length];
+            if found != wanted {
+                let at = found.iter().zip(wanted).position(|(one, other)| one != other);
+                panic!(
+                    "byte {} of the live block {:p} of {} bytes changed",
+                    offset + at.expect("they differ"),
+                    self.ptr,
+                    self.bytes
+                );
+            }
         }
     }
 }
@@ -158,21 +166,47 @@ impl Block {
 /// # Panics
 /// If a byte is not zero.
 pub unsafe fn assert_zero(ptr: *const u8, bytes: usize) {
-    for offset in 0..bytes {
+    for offset in (0..bytes).step_by(PAGE) {
+        let length = PAGE.min(bytes - offset);
         // SAFETY: inside the range that the caller vouches for.
-        let found = unsafe { ptr.add(offset).read() };
-        assert_eq!(found, 0, "byte {offset} of a zeroed block of {bytes} bytes at {ptr:p}");
+        let found = unsafe { slice::from_raw_parts(ptr.add(offset), length) };
+        if found != &[0; PAGE][..length] {
+            let at = offset + found.iter().take_while(|byte| **byte == 0).count();
+            panic!("byte {at} of a zeroed block of {bytes} bytes at {ptr:p} is not zero");
+        }
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a pattern is made of low bytes")]
-const fn pattern(stamp: u64, offset: usize) -> u8 {
-    // Never zero: a page that was dropped shows.
-    (stamp.wrapping_mul(0x9D).wrapping_add(offset as u64 * 7) as u8) | 1
+const PERIOD: usize = 256;
+
+/// What the bytes from `offset` to the next multiple of the period on hold. Never zero: a page that
+/// was dropped shows.
+fn pattern(stamp: u64, offset: usize) -> &'static [u8] {
+    /// Two periods of odd numbers, so that a pattern may begin anywhere in the first.
+    static BYTES: [u8; 2 * PERIOD] = {
+        let mut bytes = [0; 2 * PERIOD];
+        let mut at = 0;
+        while at < bytes.len() {
+            bytes[at] = (at * 7) as u8 | 1;
+            at += 1;
+        }
+        bytes
+    };
+    let first = stamp.wrapping_mul(0x9D) as usize % PERIOD;
+    &BYTES[first + offset % PERIOD..first + PERIOD]
 }
 
-/// Offsets at which a block of this size is filled and checked, ascending.
-fn offsets(bytes: usize) -> impl Iterator<Item = usize> {
+/// The spots of a block of this size that are filled and checked, as offset and length, ascending;
+/// none of them crosses a period of the pattern.
+fn spots(bytes: usize) -> impl Iterator<Item = (usize, usize)> {
+    let whole = |from: usize, to: usize| {
+        let starts = std::iter::successors(Some(from), |at| Some((at / PERIOD + 1) * PERIOD));
+        starts
+            .take_while(move |at| *at < to)
+            .map(move |at| (at, (PERIOD - at % PERIOD).min(to - at)))
+    };
     let (head, tail) = if bytes <= FULL_CHECK { (bytes, bytes) } else { (PAGE, bytes - PAGE) };
-    (0..head).chain((head..tail).step_by(PAGE)).chain(tail..bytes)
+    let step = (bytes / PAGE).div_ceil(MOST_SPOTS).max(1) * PAGE;
+    let pages = (head..tail).step_by(step).map(|at| (at, 1));
+    whole(0, head).chain(pages).chain(whole(tail, bytes))
 }
