@@ -56,7 +56,8 @@ pub struct Ledger {
 struct Held {
     start: usize,
     bytes: usize,
-    /// One entry a page; empty for a region that was mapped on its own.
+    /// One entry a page, up to the last that was ever committed; none for a region that was mapped on
+    /// its own.
     committed: Vec<bool>,
 }
 
@@ -180,8 +181,8 @@ unsafe impl PageProvider for MockPages {
             return Err(OutOfPages);
         }
         let start = map_aligned(bytes, align, libc::PROT_NONE)?;
-        let committed = vec![false; bytes / PAGE];
-        state.reserved.push(Held { start: start.as_ptr().expose_provenance(), bytes, committed });
+        let start_address = start.as_ptr().expose_provenance();
+        state.reserved.push(Held { start: start_address, bytes, committed: Vec::new() });
         state.ledger.reserved += bytes;
         Ok(Region { start, bytes })
     }
@@ -202,7 +203,10 @@ unsafe impl PageProvider for MockPages {
             return Err(OutOfPages);
         }
         let state = &mut *state;
-        for page in &mut state.reserved[held].committed[first..first + range.bytes / PAGE] {
+        let committed = &mut state.reserved[held].committed;
+        let end = first + range.bytes / PAGE;
+        committed.resize(committed.len().max(end), false);
+        for page in &mut committed[first..end] {
             if !std::mem::replace(page, true) {
                 state.ledger.committed += PAGE;
             }
@@ -216,8 +220,9 @@ unsafe impl PageProvider for MockPages {
         if Self::admit(&mut state).is_err() || state.refuse_purge {
             return Purged::Kept;
         }
-        let pages = &state.reserved[held].committed[first..first + range.bytes / PAGE];
-        assert!(pages.iter().all(|page| *page), "purge of a page that was never committed");
+        let pages = state.reserved[held].committed.get(first..first + range.bytes / PAGE);
+        let committed = pages.is_some_and(|pages| pages.iter().all(|page| *page));
+        assert!(committed, "purge of a page that was never committed");
         // SAFETY: the range is committed memory of ours and the caller needs its content no more.
         let failed =
             unsafe { libc::madvise(range.start.as_ptr().cast(), range.bytes, libc::MADV_DONTNEED) };
