@@ -65,6 +65,7 @@ macro_rules! function {
     }};
 }
 
+#[expect(clippy::missing_transmute_annotations, reason = "the fields have the types")]
 fn load(handle: *mut c_void) -> Library {
     Library {
         malloc: [function!(handle, c"malloc"), function!(handle, c"__libc_malloc")],
