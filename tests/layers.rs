@@ -17,6 +17,8 @@ const PLAN: &[&str] = &[
     // lift
     "protocol",
     "protocol/inbox",
+    "protocol/live",
+    "protocol/parking",
     "protocol/tier",
     // ground: what one slab is, and where things lie
     "prefix",
@@ -69,10 +71,12 @@ const NARROW: &[(&str, &[&str])] = &[
     ("pages", &[]),
     ("protocol", &["sync"]),
     ("protocol/inbox", &["sync"]),
+    ("protocol/live", &["sync"]),
+    ("protocol/parking", &["sync"]),
     ("protocol/tier", &["sync"]),
     ("dials", &["size_class", "sync"]),
     ("meter", &["size_class", "stats", "sync"]),
-    ("tiny/hot", &["address", "arena", "geometry", "size_class", "tiny"]),
+    ("tiny/hot", &["address", "arena", "geometry", "protocol/live", "size_class", "tiny"]),
     ("ace", &["dials", "meter", "size_class", "stats"]),
 ];
 

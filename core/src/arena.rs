@@ -22,6 +22,7 @@ use crate::{
     geometry::{Geometry, Placement},
     pages::Region,
     prefix::{Prefix, tail_bytes},
+    protocol::live,
     span::SpanRecord,
     superslab::Superslab,
     sync::{RelaxedU32, RelaxedU64},
@@ -172,7 +173,7 @@ impl<G: Geometry> Arena<G> {
     pub fn set_live(&self, address: usize) {
         if CHECKED {
             let (word, bit) = self.live_bit(address);
-            word.set(word.get() | bit);
+            live::grant(word, bit);
         }
     }
 
@@ -189,9 +190,7 @@ impl<G: Geometry> Arena<G> {
             return true;
         }
         let (word, bit) = self.live_bit(address);
-        let was = word.get();
-        word.set(was & !bit);
-        was & bit != 0
+        live::retire(word, bit)
     }
 
     /// Live bits of a unit, as words.

@@ -10,7 +10,7 @@
 //!  slab prefix     equal blocks and the bitmap of free ones | 32 bytes that describe them
 //!  arena           the reserved range and the tables beside it
 //!  size_class geometry pages address sync       used by all
-//!  protocol        lock-free kernels: inbox, tier
+//!  protocol        lock-free kernels: inbox, live, parking, tier
 //!  meter dials     what WARM and COLD did | what may be turned
 //! ```
 //!

@@ -13,15 +13,16 @@ pub use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 #[cfg(shuttle)]
 pub use scheduled::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
-#[cfg(not(loom))]
 pub use cells::{RelaxedU8, RelaxedU16, RelaxedU32, RelaxedU64};
 
-#[cfg(not(loom))]
 mod cells {
     // The cells that others act upon have 32 bits: route entries, live bits, a chunk's link. Under the
     // schedule explorer they are scheduling points; counters and bitmaps stay plain.
-    use crate::sync::AtomicU32;
-    use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
+    use crate::sync::{AtomicU32, Ordering::Relaxed};
+    #[cfg(not(loom))]
+    use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU64};
+    #[cfg(loom)]
+    use loom::sync::atomic::{AtomicU8, AtomicU16, AtomicU64};
 
     macro_rules! relaxed_cell {
         ($name:ident, $atomic:ident, $int:ty) => {
@@ -33,8 +34,16 @@ mod cells {
 
             impl $name {
                 /// A cell that holds `value`.
+                #[cfg(not(loom))]
                 #[must_use]
                 pub const fn new(value: $int) -> Self {
+                    Self($atomic::new(value))
+                }
+
+                /// A cell that holds `value`. Loom numbers its atomics, so this can't be constant.
+                #[cfg(loom)]
+                #[must_use]
+                pub fn new(value: $int) -> Self {
                     Self($atomic::new(value))
                 }
 

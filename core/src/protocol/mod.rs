@@ -2,4 +2,6 @@
 //! own: who may move what, when. A model checker runs this text unchanged. Floor: lift.
 
 pub mod inbox;
+pub mod live;
+pub mod parking;
 pub mod tier;

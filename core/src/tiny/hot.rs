@@ -8,6 +8,7 @@ use crate::{
     address::in_register,
     arena::{CHECKED, Entry},
     geometry::Geometry,
+    protocol::live,
     size_class::SizeClass,
 };
 
@@ -44,8 +45,7 @@ pub fn pop(front: &Front, class: SizeClass) -> *mut u8 {
         let bit = block.addr() >> 4 & 31;
         // SAFETY: F2: the block lies in a committed unit of ours, so its live bits are committed.
         let word = unsafe { &*word };
-        // This thread is the word's only writer.
-        word.set(word.get() | 1 << bit);
+        live::grant(word, 1 << bit);
     }
     block
 }
@@ -78,12 +78,9 @@ pub unsafe fn push<G: Geometry, const SHIFT: u32>(front: &Front, block: *mut u8)
         let bit = granule >> (4 - SHIFT) & 31;
         // SAFETY: F4, as for the route table.
         let word = unsafe { &*word };
-        let bits = word.get();
-        if bits & 1 << bit == 0 {
+        if !live::retire(word, 1 << bit) {
             return Push::Other;
         }
-        // The bit is set, so subtracting clears it, for one instruction less than masking it out.
-        word.set(bits.wrapping_sub(1 << bit));
     }
     // SAFETY: class < COUNT was just tested.
     let stack = unsafe { front.stacks.get_unchecked(class) };
