@@ -52,7 +52,7 @@ impl<P: Platform> Heap<P> {
 }
 
 fn count_superslab<G: Geometry>(arena: &Arena<G>, first: u32, classes: &mut [ClassStats]) {
-    // Pinned, its slabs' prefixes stay where they are while we read them.
+    // Pinned, it stays a superslab while we read.
     let Some(_guard) = tier_of(arena, first).pin() else { return };
     let mut unit = first;
     while unit < first + G::SUPERSLAB_UNITS {
@@ -69,15 +69,15 @@ fn count_superslab<G: Geometry>(arena: &Arena<G>, first: u32, classes: &mut [Cla
             unit += 1;
             continue;
         }
-        count_slab(arena, unit, class, &mut classes[class.index()]);
+        let slab = Slab::at(arena, unit, class);
+        let (used, live) = (u64::from(slab.prefix.used.get()), slab.live_blocks());
+        // A prefix in a slab's tail is something else's bytes as soon as the slab is gone.
+        if arena.route(unit) == entry {
+            let sum = &mut classes[class.index()];
+            sum.slabs += 1;
+            sum.live_blocks += live;
+            sum.cached_blocks += used.saturating_sub(live);
+        }
         unit += u32::from(units);
     }
-}
-
-fn count_slab<G: Geometry>(arena: &Arena<G>, head: u32, class: SizeClass, sum: &mut ClassStats) {
-    let slab = Slab::at(arena, head, class);
-    let (used, live) = (u64::from(slab.prefix.used.get()), slab.live_blocks());
-    sum.slabs += 1;
-    sum.live_blocks += live;
-    sum.cached_blocks += used.saturating_sub(live);
 }

@@ -85,6 +85,11 @@ scheduled!(AtomicUsize, usize);
 
 impl AtomicU32 {
     /// As the atomic's.
+    pub const fn as_ptr(&self) -> *mut u32 {
+        self.0.as_ptr()
+    }
+
+    /// As the atomic's.
     pub fn fetch_sub(&self, less: u32, order: Ordering) -> u32 {
         point();
         self.0.fetch_sub(less, order)
