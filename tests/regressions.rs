@@ -3,6 +3,7 @@
 use std::alloc::Layout;
 
 use ace_alloc::geometry::{Host, HostTail, Small};
+use ace_alloc::platform::MisuseKind;
 use ace_alloc_tests::platforms::{Seat, Shape, TestHeap, take_misuses};
 
 /// Both sizes round to the same class, but the geometry serves neither from a slab: the block is as
@@ -145,4 +146,64 @@ fn a_thread_that_frees_for_the_dead_does_not_gather_their_slabs() {
     does_not_gather_slabs_of_the_dead::<Host>();
     does_not_gather_slabs_of_the_dead::<HostTail>();
     does_not_gather_slabs_of_the_dead::<Small>();
+}
+
+/// Small blocks at the alignment of a superslab, as many as superslabs fit the range: there must be
+/// room for one superslab left, since almost all of the range is free.
+fn leaves_room_for_slabs<G: Shape>() {
+    let heap = TestHeap::<G>::new(G::LIMIT);
+    let mut seat = Seat::new();
+    seat.sit(|| {
+        let blocks: Vec<_> = (0..1100).map(|_| heap.memalign(G::SUPERSLAB, 720)).collect();
+        assert!(blocks.iter().all(|block| !block.is_null()), "{}", G::NAME);
+        let block = heap.malloc(1);
+        assert!(!block.is_null(), "{}: 1100 blocks of 720 bytes fill the heap", G::NAME);
+        for block in blocks.into_iter().chain([block]) {
+            // SAFETY: a live block, freed once.
+            unsafe { heap.free(block) };
+        }
+        heap.thread_exit();
+        heap.trim(0);
+    });
+    heap.audited_empty();
+}
+
+#[test]
+fn blocks_with_a_wide_alignment_leave_room_for_others() {
+    leaves_room_for_slabs::<Host>();
+    leaves_room_for_slabs::<HostTail>();
+}
+
+/// A live bit stands for 16 bytes. In a class of 24 bytes an address inside one block can share its bit
+/// with the start of the next.
+fn tells_the_inside_of_a_narrow_block<G: Shape>() {
+    let heap = TestHeap::<G>::new(G::LIMIT);
+    let layout = Layout::from_size_align(24, 8).expect("a size and an alignment");
+    let mut seat = Seat::new();
+    seat.sit(|| {
+        // SAFETY: the layout has a size.
+        let blocks: Vec<_> = (0..20).map(|_| unsafe { heap.alloc(layout) }).collect();
+        for &block in &blocks {
+            for inside in [8, 16].map(|bytes| block.wrapping_add(bytes)) {
+                // SAFETY: deliberately not kept; the test platform records it and returns.
+                unsafe { heap.free(inside) };
+                let reports: Vec<_> = take_misuses().iter().map(|misuse| misuse.kind).collect();
+                assert_eq!(reports, [MisuseKind::Interior], "{}: {inside:?} of {block:?}", G::NAME);
+            }
+        }
+        for block in blocks {
+            // SAFETY: a live block, freed once.
+            unsafe { heap.free(block) };
+        }
+        heap.thread_exit();
+    });
+    assert_eq!(take_misuses(), [], "{}", G::NAME);
+    heap.audited_empty();
+}
+
+#[test]
+fn a_free_inside_a_narrow_block_is_reported_at_once() {
+    tells_the_inside_of_a_narrow_block::<Host>();
+    tells_the_inside_of_a_narrow_block::<HostTail>();
+    tells_the_inside_of_a_narrow_block::<Small>();
 }

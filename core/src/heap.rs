@@ -101,7 +101,10 @@ impl<P: Platform> Heap<P> {
         }
         let within = || self.shared.lock().and_then(|mut pool| pool.alloc_large(bytes, align));
         let beside = || self.shared.alloc_huge(bytes, align);
-        let is_huge = bytes >= P::Geometry::HUGE_MIN || align >= P::Geometry::HUGE_MIN;
+        // A small block at the head of a superslab's place would keep superslabs out of it.
+        let is_in_the_way = align >= P::Geometry::SUPERSLAB && bytes < align;
+        let is_huge =
+            bytes >= P::Geometry::HUGE_MIN || align >= P::Geometry::HUGE_MIN || is_in_the_way;
         let fresh = if is_huge { beside().or_else(within) } else { within().or_else(beside) };
         let fresh = fresh.or_else(|| if self.last_resort() { within() } else { None });
         let Some(fresh) = fresh else { return null_mut() };

@@ -18,7 +18,6 @@ const TINY_TABLE: [u8; SizeClass::TINY_MAX + 1] = tiny_table();
 const MID_TABLE: [u8; SizeClass::MAX_BYTES / MID_STEP] = mid_table();
 const SIZES: [u32; SizeClass::COUNT] = sizes();
 const MID_STEP: usize = 128;
-const FIRST_NARROW: usize = 84;
 
 impl SizeClass {
     /// Slots for classes in per-class arrays. A little more than [`SizeClass::USED`], so that a front
@@ -30,7 +29,9 @@ impl SizeClass {
     pub const TINY_MAX: usize = 1024;
     /// Largest block of any class, in bytes.
     pub const MAX_BYTES: usize = 65536;
-    /// Largest block of the 8-byte-aligned classes.
+    /// Number of the first of the narrow classes, whose blocks are only 8-byte aligned. They are the last.
+    pub const FIRST_NARROW: usize = 84;
+    /// Largest block of the narrow classes.
     pub const NARROW_MAX: usize = 120;
 
     /// The class with this number.
@@ -105,7 +106,7 @@ impl SizeClass {
         // 17..=24 → 24, 33..=40 → 40 …: an odd number of 8-byte words has a class of its own.
         let words = bytes.div_ceil(8);
         if words >= 3 && words % 2 == 1 {
-            Self((FIRST_NARROW + words / 2 - 1) as u8)
+            Self((Self::FIRST_NARROW + words / 2 - 1) as u8)
         } else {
             Self::tiny(bytes)
         }
@@ -117,7 +118,7 @@ impl SizeClass {
             Some(class) => class.0 as usize,
             None => return None,
         };
-        while class < FIRST_NARROW {
+        while class < Self::FIRST_NARROW {
             if (SIZES[class] as usize).is_multiple_of(align) {
                 return Some(Self(class as u8));
             }
@@ -150,7 +151,7 @@ const fn sizes() -> [u32; SizeClass::COUNT] {
     let mut sizes = [0; SizeClass::COUNT];
     let mut class = 0;
     let mut bytes = 0;
-    while class < FIRST_NARROW {
+    while class < SizeClass::FIRST_NARROW {
         bytes += match class {
             0..32 => 16,
             32..48 => 32,

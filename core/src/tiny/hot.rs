@@ -52,8 +52,9 @@ pub fn pop(front: &Front, class: SizeClass) -> *mut u8 {
 
 /// Puts a block into its magazine if it is a live block of a slab of this thread.
 ///
-/// `SHIFT` is log2 of the alignment that blocks are known to have: 4, or 3 where the caller may hold a
-/// block of the 8-byte-aligned classes.
+/// `SHIFT` is log2 of the alignment that blocks are known to have: 4, or 3 where the caller holds a block
+/// of the narrow classes. With 4, blocks of those are left to the gate: a live bit stands for 16 bytes,
+/// which an address inside one narrow block can share with the start of the next.
 ///
 /// # Safety
 /// The caller gives the block up. (Any address is answered rightly; only its memory must not be used
@@ -69,7 +70,7 @@ pub unsafe fn push<G: Geometry, const SHIFT: u32>(front: &Front, block: *mut u8)
     // SAFETY: F4: the route table is committed for units below `units`.
     let entry = Entry(unsafe { &*front.route.get().add(unit) }.get());
     let class = (entry.0 ^ front.own.get()) as usize;
-    if class >= SizeClass::COUNT {
+    if class >= const { if SHIFT == 4 { SizeClass::FIRST_NARROW } else { SizeClass::COUNT } } {
         return Push::Other;
     }
     // From here on the slab is ours (A3, F3), so its live bits have no other writer.
