@@ -1,0 +1,206 @@
+//! Agents, what is predicted of them, and how their states follow (invariant 11). Floor: second.
+//!
+//! Of what the sources say of an agent, the nearest is believed: an agent acts when its plan says so or when
+//! something comes near, whichever is first. Not heard are sources that erred by 4 times more than the best of
+//! them so far. A prediction whose
+//! step passes without a use is put as far ahead as it was made before, so it loses its hold after
+//! O(log) corrections; one that came true is spent at the end of its step.
+
+use super::Planner;
+use crate::{
+    distance::{NextUse, SOURCES, Source, error_in_256ths},
+    order::{Order, Toward},
+    state::AgentId,
+};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
+
+/// Twice a factor of two: chosen. A source that is often forestalled by another seems to err by about one.
+const UNHEARD_256THS: u32 = 2 << 8;
+
+/// A prediction and the step in which it was made.
+type Made = Option<(NextUse, u64)>;
+
+#[derive(Debug)]
+struct Agent {
+    id: AgentId,
+    states: BTreeSet<u32>,
+    latest: [NextUse; SOURCES.len()],
+    /// The first of each source since the last use: what is measured.
+    first: [Made; SOURCES.len()],
+    first_believed: Made,
+    last_believed: Made,
+    believed: NextUse,
+    made_at: u64,
+    /// It was used, and nobody has said since when it is used again.
+    spent: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Agents {
+    slots: BTreeMap<AgentId, u32>,
+    agents: Vec<Agent>,
+    /// Agents of whom something is believed.
+    due: Order,
+    free: Vec<u32>,
+}
+
+impl Default for Agents {
+    fn default() -> Self {
+        let due = Order::new(Toward::Nearest, 1);
+        Self { slots: BTreeMap::new(), agents: Vec::new(), due, free: Vec::new() }
+    }
+}
+
+impl Agents {
+    fn slot(&mut self, id: AgentId) -> u32 {
+        if let Some(slot) = self.slots.get(&id) {
+            return *slot;
+        }
+        let agent = Agent {
+            id,
+            states: BTreeSet::new(),
+            latest: [NextUse::UNKNOWN; SOURCES.len()],
+            first: [None; SOURCES.len()],
+            first_believed: None,
+            last_believed: None,
+            believed: NextUse::UNKNOWN,
+            made_at: 0,
+            spent: false,
+        };
+        let slot = if let Some(slot) = self.free.pop() {
+            self.agents[slot as usize] = agent;
+            slot
+        } else {
+            self.agents.push(agent);
+            u32::try_from(self.agents.len() - 1).expect("fewer than 2^32 agents")
+        };
+        self.slots.insert(id, slot);
+        slot
+    }
+
+    pub const fn moves(&self) -> u64 {
+        self.due.moves()
+    }
+}
+
+impl Planner {
+    /// An agent owns a state from now on. Nothing changes if it did before.
+    pub(super) fn join(&mut self, slot: u32, id: AgentId) {
+        let at = self.agents.slot(id);
+        let agent = &mut self.agents.agents[at as usize];
+        agent.states.insert(slot);
+        self.records[slot].owners.insert((agent.believed, id));
+    }
+
+    /// Returns whether it was an owner.
+    pub(super) fn leave(&mut self, slot: u32, id: AgentId) -> bool {
+        let Some(at) = self.agents.slots.get(&id).copied() else { return false };
+        let agent = &mut self.agents.agents[at as usize];
+        let was_owner = agent.states.remove(&slot);
+        self.records[slot].owners.remove(&(agent.believed, id));
+        if agent.states.is_empty() {
+            self.agents.slots.remove(&id);
+            self.agents.due.remove(at);
+            self.agents.free.push(at);
+        }
+        was_owner
+    }
+
+    pub(super) fn owns(&self, slot: u32, id: AgentId) -> bool {
+        let agent = self.agents.slots.get(&id).map(|at| &self.agents.agents[*at as usize]);
+        agent.is_some_and(|agent| agent.states.contains(&slot))
+    }
+
+    /// What nobody owns is not predicted, so of unknown agents nothing is kept.
+    pub(super) fn expect(&mut self, id: AgentId, source: Source, next_use: NextUse) {
+        let Some(at) = self.agents.slots.get(&id).copied() else { return };
+        let agent = &mut self.agents.agents[at as usize];
+        agent.latest[source as usize] = next_use;
+        if next_use.is_known() && agent.first[source as usize].is_none() {
+            agent.first[source as usize] = Some((next_use, self.step));
+        }
+        let known = || SOURCES.iter().filter(|source| agent.latest[**source as usize].is_known());
+        let least = known().map(|source| self.trust.error(*source)).min().unwrap_or(0);
+        let heard = known().filter(|source| self.trust.error(**source) <= least + UNHEARD_256THS);
+        let nearest = heard.map(|source| agent.latest[*source as usize]).min();
+        let believed = nearest.unwrap_or(NextUse::UNKNOWN);
+        agent.spent = false;
+        agent.made_at = self.step;
+        agent.last_believed = believed.is_known().then_some((believed, self.step));
+        if agent.first_believed.is_none() {
+            agent.first_believed = agent.last_believed;
+        }
+        self.believe(at, believed);
+    }
+
+    fn believe(&mut self, at: u32, next_use: NextUse) {
+        let agent = &mut self.agents.agents[at as usize];
+        let before = core::mem::replace(&mut agent.believed, next_use);
+        if next_use.is_known() {
+            self.agents.due.place(at, 0, next_use.key());
+        } else {
+            self.agents.due.remove(at);
+        }
+        if before == next_use {
+            return;
+        }
+        let id = agent.id;
+        // Taken out for the time being, because ranking wants the whole planner.
+        let states = core::mem::take(&mut agent.states);
+        for slot in &states {
+            let record = &mut self.records[*slot];
+            let nearest = record.hinted();
+            record.owners.remove(&(before, id));
+            record.owners.insert((next_use, id));
+            if record.hinted() != nearest {
+                self.rerank(*slot);
+            }
+        }
+        self.agents.agents[at as usize].states = states;
+    }
+
+    /// The agent uses one of its states in this step: its predictions are put to the test, once a step.
+    pub(super) fn agent_used(&mut self, id: AgentId) {
+        let Some(at) = self.agents.slots.get(&id).copied() else { return };
+        let agent = &mut self.agents.agents[at as usize];
+        if core::mem::replace(&mut agent.spent, true) {
+            return;
+        }
+        let step = self.step;
+        let error = |made: Made| {
+            let (next_use, made_at) = made?;
+            let predicted = next_use.step()?.saturating_sub(made_at);
+            Some(error_in_256ths(predicted, step.saturating_sub(made_at)))
+        };
+        for source in SOURCES {
+            if let Some(error) = error(agent.first[source as usize].take()) {
+                self.trust.measure(source, error);
+            }
+            agent.latest[source as usize] = NextUse::UNKNOWN;
+        }
+        let (first, last) = (error(agent.first_believed.take()), error(agent.last_believed.take()));
+        let error = first.zip(last).map(|(first, last)| u32::midpoint(first, last));
+        self.trust.measure_hinted(error);
+        // Its other states are probably wanted in this step, too.
+        self.believe(at, NextUse::at(step));
+    }
+
+    /// A step begins: predictions of the steps before are spent, or have proved wrong.
+    pub(super) fn agents_step(&mut self) {
+        let now = NextUse::at(self.step);
+        self.agents.due.advance(self.step);
+        while let Some((key, at)) = self.agents.due.top(0) {
+            if key >= now.key() {
+                break;
+            }
+            let agent = &self.agents.agents[at as usize];
+            let waited = self.step.saturating_sub(agent.made_at).max(1);
+            let later =
+                if agent.spent { NextUse::UNKNOWN } else { NextUse::at(self.step + waited) };
+            self.believe(at, later);
+        }
+    }
+}
