@@ -1,0 +1,139 @@
+//! What the policies promise, in a simulated world: ratios of virtual times, the same in every run.
+//!
+//! `ACE_TEST_SEED` varies the workloads.
+
+use ace_alloc_cuda_sim::{
+    Machine, Outcome, Trace,
+    run::{arms, run},
+    workload::{Size, all, diffusion, independent, interaction, inverted, noisy, zipf},
+};
+use ace_alloc_tests::random;
+use std::collections::BTreeMap;
+
+type Machines = fn(u64) -> Machine;
+
+/// All policies on one workload; the oracle knows the truth.
+fn outcomes(trace: &Trace, machine: Machines, seed: u64) -> BTreeMap<&'static str, Outcome> {
+    let truth = trace.with_truth();
+    let outcome = |(name, arm)| {
+        let trace = if name == "oracle" { &truth } else { trace };
+        (name, run(trace, machine(trace.percent_bytes(25)), arm))
+    };
+    arms(seed).into_iter().map(outcome).collect()
+}
+
+fn times(trace: &Trace, machine: Machines) -> BTreeMap<&'static str, f64> {
+    let outcomes = outcomes(trace, machine, 1);
+    outcomes.into_iter().map(|(name, outcome)| (name, outcome.time_ratio())).collect()
+}
+
+#[test]
+fn nobody_beats_the_bound() {
+    let seed = random::seed();
+    let small = Size { agents: 100, steps: 30 };
+    for trace in (seed..seed + 4).flat_map(|seed| all(small, seed)) {
+        for machine in [Machine::link_bound as Machines, Machine::compute_bound] {
+            for (name, outcome) in outcomes(&trace, machine, seed) {
+                let copied = outcome.totals.demand_bytes + outcome.totals.prefetch_bytes;
+                assert!(outcome.ns >= outcome.bound.ns, "{name} on {}: {outcome:?}", trace.name);
+                assert!(copied >= outcome.bound.bytes, "{name} on {}: {outcome:?}", trace.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn nobody_beats_the_oracle_by_more_than_a_fiftieth() {
+    for trace in all(Size::USUAL, random::seed()) {
+        let times = times(&trace, Machine::link_bound);
+        for (name, time) in &times {
+            assert!(times["oracle"] <= time * 1.02, "{name} on {}: {times:?}", trace.name);
+        }
+    }
+}
+
+#[test]
+fn right_predictions_are_worth_a_third_when_the_link_is_the_bottleneck() {
+    let seed = random::seed();
+    let times_of = |trace| times(&trace, Machine::link_bound);
+    let plan = times_of(independent(Size::USUAL, seed));
+    assert!(plan["distance"] * 1.4 <= plan["lru"], "{plan:?}");
+    assert!(plan["distance"] <= plan["oracle"] * 1.02, "{plan:?}");
+    let rough = times_of(noisy(Size::USUAL, seed));
+    assert!(rough["distance"] * 1.3 <= rough["lru"], "{rough:?}");
+    for trace in [interaction(Size::USUAL, seed), diffusion(Size::USUAL, seed)] {
+        let guessed = times_of(trace);
+        assert!(guessed["distance"] * 1.15 <= guessed["lru"], "{guessed:?}");
+    }
+}
+
+#[test]
+fn wrong_predictions_cost_a_hedge_nothing() {
+    for seed in (random::seed()..).take(3) {
+        let times = times(&inverted(Size::USUAL, seed), Machine::link_bound);
+        let best = times["lru"].min(times["random"]).min(times["own gap"]);
+        assert!(times["distance"] > best * 1.2, "they do harm who trusts them: {times:?}");
+        assert!(times["hedge"] <= best * 1.05, "{times:?}");
+        assert!(times["guard"] <= times["lru"] * 1.05, "{times:?}");
+        assert!(times["guard"] < times["distance"], "{times:?}");
+    }
+}
+
+#[test]
+fn without_predictions_a_hedge_follows_the_past() {
+    let times = times(&zipf(Size::USUAL, random::seed()), Machine::link_bound);
+    assert!(times["own gap"] * 1.05 < times["lru"], "{times:?}");
+    assert!(times["hedge"] <= times["own gap"] * 1.05, "{times:?}");
+    assert!((times["distance"] / times["lru"] - 1.0).abs() < 0.01, "the same order: {times:?}");
+}
+
+#[test]
+fn when_the_processor_is_the_bottleneck_overlap_is_all() {
+    for trace in all(Size { agents: 200, steps: 60 }, random::seed()) {
+        let times = times(&trace, Machine::compute_bound);
+        for (name, time) in &times {
+            let fine = if *name == "swap" { *time > 1.25 } else { *time < 1.02 };
+            assert!(fine, "{name} on {}: {times:?}", trace.name);
+        }
+    }
+}
+
+#[test]
+fn with_right_predictions_almost_nothing_is_fetched_in_vain() {
+    let trace = independent(Size::USUAL, random::seed());
+    for machine in [Machine::link_bound as Machines, Machine::compute_bound] {
+        let outcome = outcomes(&trace, machine, 1)["distance"];
+        let totals = outcome.totals;
+        assert!(totals.prefetch_bytes > 0, "{totals:?}");
+        assert!(totals.wasted_bytes * 100 <= totals.prefetch_bytes, "{totals:?}");
+    }
+}
+
+#[test]
+fn written_states_are_written_back_and_only_what_was_written() {
+    let trace = independent(Size::USUAL, random::seed());
+    let writes = Trace { writes: true, ..trace.clone() };
+    let (clean, dirty) =
+        (outcomes(&trace, Machine::link_bound, 1), outcomes(&writes, Machine::link_bound, 1));
+    for (name, outcome) in dirty {
+        assert_eq!(clean[name].totals.written_bytes, 0);
+        let totals = outcome.totals;
+        let copied = totals.demand_bytes + totals.prefetch_bytes;
+        assert!(
+            totals.written_bytes > 0 && totals.written_bytes <= copied / 8,
+            "{name}: {totals:?}"
+        );
+    }
+}
+
+#[test]
+fn a_run_can_be_repeated() {
+    let seed = random::seed();
+    for trace in all(Size { agents: 100, steps: 20 }, seed) {
+        let fingerprint = || -> Vec<_> {
+            let outcomes = outcomes(&trace, Machine::link_bound, seed);
+            outcomes.values().map(|outcome| (outcome.ns, outcome.totals)).collect()
+        };
+        assert_eq!(fingerprint(), fingerprint(), "{}", trace.name);
+    }
+}
