@@ -71,6 +71,18 @@ pub enum Offset {
     End(isize),
 }
 
+impl Offset {
+    /// The address this far from a place of so many bytes.
+    #[must_use]
+    pub fn applied(self, start: usize, bytes: usize) -> usize {
+        match self {
+            Self::Bytes(distance) => start.wrapping_add_signed(distance),
+            Self::Sixteenths(parts) => start.wrapping_add(bytes / 16 * parts),
+            Self::End(distance) => start.wrapping_add(bytes).wrapping_add_signed(distance),
+        }
+    }
+}
+
 impl<'a> Arbitrary<'a> for Raid {
     fn arbitrary(bytes: &mut Unstructured<'a>) -> Result<Self> {
         let stand = bytes.arbitrary()?;

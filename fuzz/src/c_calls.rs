@@ -6,7 +6,7 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 /// Calls of one execution.
 const MOST_CALLS: usize = 400;
 /// Largest size that is not hostile.
-const LARGEST: usize = 1 << 20;
+const LARGEST: usize = 256 << 10;
 
 /// One call. Where a function has several names, the first number says which; numbers of blocks are
 /// taken modulo how many there are.

@@ -7,4 +7,5 @@ pub mod c_library;
 pub mod program;
 pub mod script;
 pub mod size;
+pub mod verdict;
 pub mod world;

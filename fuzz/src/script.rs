@@ -10,7 +10,7 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 /// Steps of a script, repetitions included.
 const MOST_STEPS: usize = 3000;
 /// Bytes that a script may ask for before its blocks become small: keeps one execution short.
-const BYTES: usize = 8 << 20;
+const BYTES: usize = 3 << 20;
 
 /// Which geometry a script is played on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

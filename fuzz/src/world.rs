@@ -6,8 +6,9 @@
 //! them is reported when their owner takes them in, so the witness then lets every thread empty its
 //! caches and listens again.
 
-use crate::attack::{Act, Aim, Offset};
-use ace_alloc::platform::{Misuse, MisuseKind};
+use crate::attack::{Act, Aim};
+use crate::verdict::Verdict;
+use ace_alloc::platform::Misuse;
 use ace_alloc_tests::platforms::{Seat, Shape, TestHeap, take_misuses};
 use ace_alloc_tests::shadow::{Block, Shadow};
 use std::alloc::Layout;
@@ -25,22 +26,6 @@ struct Thread {
     seat: Seat,
     /// Differs for a thread that took another's place.
     name: u32,
-}
-
-/// What an address is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Null,
-    /// The start of this live block.
-    Start(usize),
-    /// Inside a live block of the heap's range.
-    Inside(usize),
-    /// In the range, but in no live block.
-    Empty,
-    /// In the range, where no block ever was.
-    Virgin,
-    /// Not the heap's.
-    Outside,
 }
 
 /// See the module's documentation.
@@ -202,20 +187,6 @@ impl<G: Shape> World<G> {
         self.heap.pages.reservation().unwrap_or(0..0)
     }
 
-    /// What may be reported of an address that is no live block's start.
-    fn kinds(&self, verdict: Verdict) -> &'static [MisuseKind] {
-        use MisuseKind::{DoubleFree, Foreign, Interior, NeverAllocated};
-        match verdict {
-            Verdict::Null | Verdict::Start(_) => &[],
-            Verdict::Inside(_) => &[Interior],
-            // What lies there now depends on what became of the slab: it may serve another class.
-            Verdict::Empty => &[DoubleFree, NeverAllocated, Interior],
-            // Below the blocks the range holds the heap's own tables.
-            Verdict::Virgin => &[NeverAllocated, Foreign],
-            Verdict::Outside => &[Foreign],
-        }
-    }
-
     /// Whether a wrong free of this thread must be noticed at once.
     fn is_noticed_at_once(&self, verdict: Verdict) -> bool {
         let Verdict::Inside(index) = verdict else { return verdict != Verdict::Empty };
@@ -338,7 +309,7 @@ impl<G: Shape> World<G> {
     }
 
     fn assert_reported(&self, reports: &[Misuse], verdict: Verdict, address: usize, call: &str) {
-        let kinds = self.kinds(verdict);
+        let kinds = verdict.kinds();
         let is_right = |report: &Misuse| report.address == address && kinds.contains(&report.kind);
         assert!(
             reports.len() == 1 && is_right(&reports[0]),
@@ -364,24 +335,26 @@ impl<G: Shape> World<G> {
         match aim {
             Aim::Live(number, offset) => {
                 let bytes = live(number).map_or(0, |block| block.bytes);
-                offset.from(start(number), bytes)
+                offset.applied(start(number), bytes)
             }
             Aim::Freed(number, offset) if !self.freed.is_empty() => {
-                offset.from(self.freed[number % self.freed.len()], 64)
+                offset.applied(self.freed[number % self.freed.len()], 64)
             }
-            Aim::Freed(number, offset) => offset.from(start(number), 64),
+            Aim::Freed(number, offset) => offset.applied(start(number), 64),
             Aim::Unit(number, steps, offset) => offset
-                .from(start(number) / G::UNIT * G::UNIT, G::UNIT)
+                .applied(start(number) / G::UNIT * G::UNIT, G::UNIT)
                 .wrapping_add_signed(steps * G::UNIT as isize),
             Aim::Superslab(number, steps, offset) => {
                 let start = start(number) / G::SUPERSLAB * G::SUPERSLAB;
-                offset.from(start, G::SUPERSLAB).wrapping_add_signed(steps * G::SUPERSLAB as isize)
+                offset
+                    .applied(start, G::SUPERSLAB)
+                    .wrapping_add_signed(steps * G::SUPERSLAB as isize)
             }
             Aim::Range(end, offset) => {
                 let range = self.range();
-                offset.from(if end { range.end } else { range.start }, 4096)
+                offset.applied(if end { range.end } else { range.start }, 4096)
             }
-            Aim::Stack(offset) => offset.from((&raw const aim).addr(), size_of::<Aim>()),
+            Aim::Stack(offset) => offset.applied((&raw const aim).addr(), size_of::<Aim>()),
             Aim::Wild(address) => address,
         }
     }
@@ -390,16 +363,6 @@ impl<G: Shape> World<G> {
 impl<G: Shape> Default for World<G> {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl Offset {
-    fn from(self, start: usize, bytes: usize) -> usize {
-        match self {
-            Self::Bytes(distance) => start.wrapping_add_signed(distance),
-            Self::Sixteenths(parts) => start.wrapping_add(bytes / 16 * parts),
-            Self::End(distance) => start.wrapping_add(bytes).wrapping_add_signed(distance),
-        }
     }
 }
 

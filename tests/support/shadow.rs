@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::slice;
 
 /// Ranges up to this many bytes are filled and checked in full, larger ones at both ends and once a
-/// page, or, above 1 MiB, at `MOST_SPOTS` pages.
+/// page, or, above 256 KiB, at `MOST_SPOTS` pages.
 const FULL_CHECK: usize = 32 << 10;
-const MOST_SPOTS: usize = 256;
+const MOST_SPOTS: usize = 64;
 const PAGE: usize = 4096;
 
 /// A live block, as the program sees it.
