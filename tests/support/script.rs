@@ -196,12 +196,12 @@ impl<G: Shape> Stage<G> {
         if self.null_is_fine || faulty {
             return false;
         }
-        let live = self.shadow.bytes();
+        let live = self.shadow.claimed_bytes();
         // A provider that failed while the heap began has left it with less.
         let room = self.heap.stats().reserved_bytes.min(G::LIMIT);
         assert!(
             live + bytes > room / 8,
-            "{}: no memory for {bytes} bytes with {live} bytes live in {room}",
+            "{}: no memory for {bytes} bytes with {live} bytes claimed of {room}",
             G::NAME
         );
         false

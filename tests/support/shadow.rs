@@ -19,6 +19,7 @@ pub struct Block {
     pub bytes: usize,
     /// The layout it was asked with, if it came from `alloc`.
     pub layout: Option<Layout>,
+    align: usize,
     stamp: u64,
 }
 
@@ -60,7 +61,7 @@ impl Shadow {
         }
         self.ends.insert(start, end);
         self.stamps += 1;
-        let block = Block { ptr, bytes, layout, stamp: self.stamps };
+        let block = Block { ptr, bytes, layout, align, stamp: self.stamps };
         // SAFETY: the caller vouches for the range.
         unsafe { block.fill() };
         self.blocks.push(block);
@@ -113,6 +114,13 @@ impl Shadow {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Bytes that no other block of their kind can have: those of the live blocks, or their alignment
+    /// where that is more.
+    #[must_use]
+    pub fn claimed_bytes(&self) -> usize {
+        self.blocks.iter().map(|block| block.bytes.max(block.align)).sum()
     }
 
     /// Checks the pattern of every live block.
