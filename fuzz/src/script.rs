@@ -9,8 +9,8 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 
 /// Steps of a script, repetitions included.
 const MOST_STEPS: usize = 3000;
-/// Bytes that a script may ask for before its blocks become small: keeps one execution short.
-const BYTES: usize = 3 << 20;
+/// What a script may spend on sizes and alignments before they become small: keeps an execution short.
+const BUDGET: usize = 3 << 20;
 
 /// Which geometry a script is played on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub struct Script {
 impl<'a> Arbitrary<'a> for Script {
     fn arbitrary(bytes: &mut Unstructured<'a>) -> Result<Self> {
         let stand = bytes.arbitrary()?;
-        let mut reader = Reader { bytes, largest: Stand::largest(stand), left: BYTES };
+        let mut reader = Reader { bytes, largest: Stand::largest(stand), left: BUDGET };
         let mut steps = Vec::new();
         while !reader.bytes.is_empty() && steps.len() < MOST_STEPS {
             reader.step(&mut steps)?;
@@ -75,7 +75,11 @@ impl Reader<'_, '_> {
         let step = match self.bytes.arbitrary::<u8>()? {
             0..72 => Op::Malloc(self.size()?),
             72..86 => Op::Calloc(self.size()?),
-            86..100 => Op::Memalign(u32::from(self.byte()? % 25), self.size()?),
+            86..100 => {
+                let shift = u32::from(self.byte()? % 25);
+                let shift = if self.afford(share_of_alignment(shift)) { shift } else { shift % 8 };
+                Op::Memalign(shift, self.size()?)
+            }
             100..124 => {
                 let kind = self.byte()?;
                 Op::Alloc(u32::from(kind % 13), self.size()?, kind >= 192)
@@ -101,10 +105,11 @@ impl Reader<'_, '_> {
         let times = self.number()?;
         let Some(&step) = steps.last() else { return Ok(()) };
         for _ in 0..times {
-            if self.afford(bytes_of(step)) {
+            if self.afford(share_of(step)) {
                 steps.push(step);
             }
         }
+        steps.truncate(MOST_STEPS);
         Ok(())
     }
 
@@ -118,34 +123,42 @@ impl Reader<'_, '_> {
 
     fn size(&mut self) -> Result<usize> {
         let bytes = size(self.bytes, self.largest)?;
-        Ok(if self.afford(bytes) { bytes } else { bytes % 257 })
+        Ok(if self.afford(share_of_size(bytes)) { bytes } else { bytes % 257 })
     }
 
     fn huge(&mut self) -> Result<usize> {
         let more = usize::from(self.bytes.arbitrary::<u16>()?) << 6;
-        self.afford(1 << 20);
+        self.afford(share_of_size(usize::MAX));
         Ok(more)
     }
 
-    fn afford(&mut self, bytes: usize) -> bool {
-        let bytes = bytes.min(1 << 20);
-        let affordable = bytes <= self.left;
+    fn afford(&mut self, share: usize) -> bool {
+        let affordable = share <= self.left;
         if affordable {
-            self.left -= bytes;
+            self.left -= share;
         }
         affordable
     }
 }
 
-/// Bytes that a step asks for; those of huge blocks are hardly touched.
-fn bytes_of(step: Op) -> usize {
+/// What a size counts for: large blocks are not touched wholly.
+fn share_of_size(bytes: usize) -> usize {
+    bytes.min(1 << 20)
+}
+
+/// What an alignment counts for. Blocks at distances of a superslab leave no room for one between them:
+/// with too many of them a heap is full of holes, and null is a fair answer.
+fn share_of_alignment(shift: u32) -> usize {
+    (1 << shift) / 8
+}
+
+fn share_of(step: Op) -> usize {
     match step {
-        Op::Malloc(bytes)
-        | Op::Calloc(bytes)
-        | Op::Memalign(_, bytes)
-        | Op::Alloc(_, bytes, _)
-        | Op::Realloc(_, bytes) => bytes,
-        Op::Huge(_) => 1 << 20,
+        Op::Memalign(shift, bytes) => share_of_size(bytes) + share_of_alignment(shift),
+        Op::Malloc(bytes) | Op::Calloc(bytes) | Op::Alloc(_, bytes, _) | Op::Realloc(_, bytes) => {
+            share_of_size(bytes)
+        }
+        Op::Huge(_) => share_of_size(usize::MAX),
         _ => 0,
     }
 }
