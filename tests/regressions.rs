@@ -207,3 +207,38 @@ fn a_free_inside_a_narrow_block_is_reported_at_once() {
     tells_the_inside_of_a_narrow_block::<HostTail>();
     tells_the_inside_of_a_narrow_block::<Small>();
 }
+
+/// A few units of a large block held old content: only they need to become zero.
+fn zeroes_what_is_not_zero<G: Shape>() {
+    let heap = TestHeap::<G>::new(G::LIMIT);
+    let mut seat = Seat::new();
+    let bytes = G::LARGEST / 30;
+    seat.sit(|| {
+        let block = heap.malloc(bytes);
+        // SAFETY: a live block of this size, freed once.
+        unsafe {
+            block.write_bytes(1, bytes);
+            heap.free(block);
+        }
+        let before = heap.pages.resident();
+        let block = heap.calloc(G::LARGEST);
+        let grown = heap.pages.resident().saturating_sub(before);
+        assert!(
+            grown <= bytes,
+            "{}: calloc of {} bytes made {grown} resident",
+            G::NAME,
+            G::LARGEST
+        );
+        // SAFETY: a live block of this size.
+        let content = unsafe { std::slice::from_raw_parts(block, G::LARGEST) };
+        assert!(content.iter().all(|&byte| byte == 0), "{}: calloc's block is zero", G::NAME);
+        // SAFETY: freed once.
+        unsafe { heap.free(block) };
+    });
+}
+
+#[test]
+fn a_zeroed_block_does_not_touch_what_is_zero_already() {
+    zeroes_what_is_not_zero::<Host>();
+    zeroes_what_is_not_zero::<HostTail>();
+}

@@ -108,9 +108,8 @@ impl<P: Platform> Heap<P> {
         let fresh = if is_huge { beside().or_else(within) } else { within().or_else(beside) };
         let fresh = fresh.or_else(|| if self.last_resort() { within() } else { None });
         let Some(fresh) = fresh else { return null_mut() };
-        if zeroed && !fresh.zeroed {
-            // SAFETY: the block is ours and at least `bytes` long.
-            unsafe { fresh.start.write_bytes(0, bytes) };
+        if zeroed {
+            self.shared.zero(&fresh, bytes);
         }
         fresh.start.as_ptr()
     }

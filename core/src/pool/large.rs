@@ -5,20 +5,20 @@ use crate::{
     address::align_up,
     arena::Entry,
     geometry::Geometry,
-    pages::{OutOfPages, PageProvider, Region},
+    pages::{OutOfPages, PageProvider, Purged, Region},
     platform::Platform,
     span::SpanKind,
     stats::BlockStats,
 };
 use core::ptr::NonNull;
 
-/// A new block, and whether it reads as zero.
+/// A new block, and how much of it may not read as zero.
 #[derive(Clone, Copy, Debug)]
 pub struct Fresh {
     /// First byte.
     pub start: NonNull<u8>,
-    /// All bytes are zero.
-    pub zeroed: bool,
+    /// Bytes that may hold old content, somewhere in the block.
+    pub dirty_bytes: usize,
 }
 
 impl<P: Platform> Locked<'_, P> {
@@ -54,7 +54,8 @@ impl<P: Platform> Locked<'_, P> {
         arena.set_route(head + 1, units - 1, Entry::LARGE_BODY);
         self.large.blocks += 1;
         self.large.bytes += usable;
-        Some(Fresh { start: arena.unit_start(head), zeroed: dirty == 0 })
+        let dirty_bytes = dirty as usize * P::Geometry::UNIT;
+        Some(Fresh { start: arena.unit_start(head), dirty_bytes })
     }
 
     /// Frees the large block at unit `head`.
@@ -133,7 +134,7 @@ impl<P: Platform> Shared<P> {
         let page = <P::Pages as PageProvider>::PAGE;
         let bytes = bytes.max(1).checked_next_multiple_of(page)?;
         let region = self.pages.map(bytes, align.max(page)).ok()?;
-        self.note_huge(region).map(|start| Fresh { start, zeroed: true })
+        self.note_huge(region).map(|start| Fresh { start, dirty_bytes: 0 })
     }
 
     fn note_huge(&self, region: Region) -> Option<NonNull<u8>> {
@@ -152,6 +153,26 @@ impl<P: Platform> Shared<P> {
     pub fn huge_bytes(&self, address: usize) -> Option<usize> {
         self.arena()?;
         self.lock()?.huge.get(address)
+    }
+
+    /// Makes a fresh block read as zero. Where little of it is dirty its pages are given back rather than
+    /// written: writing would touch all of them.
+    #[inline(never)]
+    pub fn zero(&self, fresh: &Fresh, bytes: usize) {
+        if fresh.dirty_bytes == 0 {
+            return;
+        }
+        let page = <P::Pages as PageProvider>::PAGE;
+        let range = Region { start: fresh.start, bytes: align_up(bytes, page) };
+        if fresh.dirty_bytes < bytes / 4 {
+            // SAFETY: a large block's memory is committed and whole pages long, and the caller has just
+            // been given it: nobody needs its content.
+            if unsafe { self.pages.purge(range) } == Purged::Zeroed {
+                return;
+            }
+        }
+        // SAFETY: the block is the caller's and at least `bytes` long.
+        unsafe { fresh.start.write_bytes(0, bytes) };
     }
 
     /// Frees the huge block at this address. `false`: there is none.
