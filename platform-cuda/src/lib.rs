@@ -10,10 +10,11 @@
 //!  order          the index: a timing wheel and a heap
 //!  distance       when an agent is used next, who says so, and how often that was right
 //!  state ranges random                                       used by all
+//!  device         what the engine asks of a device: a trait
 //! ```
 //!
-//! All of it is pure: no clock, no threads, no device, no `std`, no unsafe code. A host drives the planner
-//! with events and applies its actions:
+//! All of it but the trait is pure: no clock, no threads, no device, no `std`, no unsafe code. A host drives
+//! the planner with events and applies its actions:
 //!
 //! ```
 //! use ace_alloc_cuda::{
@@ -52,6 +53,7 @@
 
 extern crate alloc;
 
+pub mod device;
 #[forbid(unsafe_code)]
 pub mod distance;
 #[forbid(unsafe_code)]
