@@ -19,6 +19,7 @@ pub use space::Space;
 pub use trust::{Trust, error_in_256ths};
 
 use crate::state::AgentId;
+use core::fmt;
 
 /// A step has 256 parts.
 pub const FRACTION_BITS: u32 = 8;
@@ -45,6 +46,24 @@ impl NextUse {
         Self(whole.0 | fractions & 0xFF)
     }
 
+    /// So many steps after the beginning of `step`, rounded down to a 256th; what is infinitely far is
+    /// unknown.
+    ///
+    /// # Errors
+    /// The distance is negative or no number.
+    pub fn from_now(step: u64, distance_steps: f64) -> Result<Self, BadDistance> {
+        if distance_steps.is_nan() || distance_steps < 0.0 {
+            return Err(BadDistance);
+        }
+        if distance_steps.is_infinite() {
+            return Ok(Self::UNKNOWN);
+        }
+        // The cast rounds down and ends at u64::MAX.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let fractions = (distance_steps * f64::from(1 << FRACTION_BITS)) as u64;
+        Ok(Self::after(step, fractions))
+    }
+
     /// As a key of an order.
     #[must_use]
     pub const fn key(self) -> u64 {
@@ -63,6 +82,18 @@ impl NextUse {
         self.0 != u64::MAX
     }
 }
+
+/// A distance that is negative or no number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadDistance;
+
+impl fmt::Display for BadDistance {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "a distance is a number of steps, 0 or more")
+    }
+}
+
+impl core::error::Error for BadDistance {}
 
 /// Where a prediction comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,4 +120,20 @@ pub trait DistanceSource {
     fn source(&self) -> Source;
     /// The next use of an agent, in this step or later.
     fn next_use(&self, agent: AgentId, step: u64) -> Option<NextUse>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_distance_in_steps_is_a_number_that_is_not_negative() {
+        assert_eq!(NextUse::from_now(3, 2.5), Ok(NextUse::after(3, 640)));
+        assert_eq!(NextUse::from_now(3, 0.0), Ok(NextUse::at(3)));
+        assert_eq!(NextUse::from_now(3, f64::INFINITY), Ok(NextUse::UNKNOWN));
+        assert!(NextUse::from_now(3, f64::MAX).is_ok_and(NextUse::is_known));
+        for distance in [f64::NAN, -1.0, f64::NEG_INFINITY, -f64::MIN_POSITIVE] {
+            assert_eq!(NextUse::from_now(3, distance), Err(BadDistance));
+        }
+    }
 }

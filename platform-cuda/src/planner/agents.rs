@@ -6,7 +6,7 @@
 //! step passes without a use is put as far ahead as it was made before, so it loses its hold after
 //! O(log) corrections; one that came true is spent at the end of its step.
 
-use super::Planner;
+use super::{Error, Planner};
 use crate::{
     distance::{NextUse, SOURCES, Source, error_in_256ths},
     order::{Order, Toward},
@@ -114,9 +114,16 @@ impl Planner {
         agent.is_some_and(|agent| agent.states.contains(&slot))
     }
 
-    /// What nobody owns is not predicted, so of unknown agents nothing is kept.
-    pub(super) fn expect(&mut self, id: AgentId, source: Source, next_use: NextUse) {
-        let Some(at) = self.agents.slots.get(&id).copied() else { return };
+    pub(super) fn expect(
+        &mut self,
+        id: AgentId,
+        source: Source,
+        next_use: NextUse,
+    ) -> Result<(), Error> {
+        let at = self.agents.slots.get(&id).copied().ok_or(Error::UnknownAgent)?;
+        if next_use < NextUse::at(self.step) {
+            return Err(Error::PastUse);
+        }
         let agent = &mut self.agents.agents[at as usize];
         agent.latest[source as usize] = next_use;
         if next_use.is_known() && agent.first[source as usize].is_none() {
@@ -134,6 +141,7 @@ impl Planner {
             agent.first_believed = agent.last_believed;
         }
         self.believe(at, believed);
+        Ok(())
     }
 
     fn believe(&mut self, at: u32, next_use: NextUse) {

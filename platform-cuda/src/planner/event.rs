@@ -4,6 +4,7 @@ use crate::{
     distance::{NextUse, Source},
     state::AgentId,
 };
+use core::fmt;
 
 /// A registered state. Numbers are used again with another generation, so a stale handle is noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,7 +93,7 @@ pub enum Fault {
 pub enum Event {
     /// This step begins. Steps only grow.
     Step(u64),
-    /// A source predicts when an agent is used next; of all its states.
+    /// A source predicts when an agent is used next, in this step or later; of all its states.
     Expect {
         /// Whose use.
         agent: AgentId,
@@ -204,6 +205,10 @@ pub enum Error {
     NotPinned,
     /// The agent does not own the state.
     NotOwner,
+    /// No state belongs to the agent, so there is nothing to predict.
+    UnknownAgent,
+    /// The use is predicted for a step that has passed.
+    PastUse,
     /// The agent waits for no such state.
     NotWaiting,
     /// The contents are lost.
@@ -219,6 +224,30 @@ pub enum Error {
     /// Steps only grow.
     PastStep,
 }
+
+impl fmt::Display for Error {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Stale => "the state was unregistered",
+            Self::BadSize => "the state has no bytes, or the range does not lie within it",
+            Self::InUse => "the state is in use",
+            Self::NotInUse => "the state is not in use",
+            Self::NotPinned => "the state is not pinned",
+            Self::NotOwner => "the agent does not own the state",
+            Self::UnknownAgent => "no state belongs to the agent",
+            Self::PastUse => "the use is predicted for a step that has passed",
+            Self::NotWaiting => "the agent does not wait for the state",
+            Self::Poisoned => "the contents of the state were lost with the device",
+            Self::NotPoisoned => "the contents of the state are not lost",
+            Self::DeviceLost => "the device is lost",
+            Self::NotLost => "the device is not lost",
+            Self::UnknownAction => "the action was answered before, or the device was lost since",
+            Self::PastStep => "steps only grow",
+        })
+    }
+}
+
+impl core::error::Error for Error {}
 
 /// Why a use can't begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,6 +265,23 @@ pub enum Refusal {
     /// The device was lost.
     DeviceLost,
 }
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::TooLarge => "the state is larger than the budget of device memory",
+            Self::OutOfMemory => "the device is out of memory, even after others were evicted",
+            Self::CopyFailed => "copying the state to the device failed; the host copy is whole",
+            Self::Withdrawn => "the request was withdrawn",
+            Self::Unregistered => {
+                "the state was unregistered or is not shared with the agent any more"
+            }
+            Self::DeviceLost => "the device is lost",
+        })
+    }
+}
+
+impl core::error::Error for Refusal {}
 
 /// What a command is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,10 +10,7 @@ impl Planner {
     pub fn observe(&mut self, event: Event) -> Result<(), Error> {
         match event {
             Event::Step(step) => self.step(step),
-            Event::Expect { agent, source, next_use } => {
-                self.expect(agent, source, next_use);
-                Ok(())
-            }
+            Event::Expect { agent, source, next_use } => self.expect(agent, source, next_use),
             Event::Begin { state, agent } => self.begin(state, agent),
             Event::Withdraw { state, agent } => self.withdraw(state, agent),
             Event::Wrote { state, span } => self.wrote(state, span),

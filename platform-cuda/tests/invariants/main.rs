@@ -3,6 +3,7 @@
 //!
 //! `ACE_TEST_SEED` and `ACE_TEST_CASES` vary the runs.
 
+mod crowd;
 mod hostile;
 mod laws;
 mod model;
