@@ -48,7 +48,7 @@ pub fn arms(seed: u64) -> Vec<(&'static str, Arm)> {
 }
 
 /// What came of a run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Outcome {
     /// How long it took.
     pub ns: u64,
@@ -58,6 +58,11 @@ pub struct Outcome {
     pub bound: Bound,
     /// Time in which the processor had nothing to do.
     pub stall_ns: u64,
+    /// Of every request, in the order in which they were done: from the beginning of its step, when it is
+    /// known, to the end of its computation. Waiting for memory and for the processor is part of it.
+    pub latencies_ns: Vec<u64>,
+    /// The most bytes that were mapped or being mapped or unmapped at any time.
+    pub peak_bytes: u64,
 }
 
 impl Outcome {
@@ -117,6 +122,9 @@ struct Host<'a> {
     /// Loads that somebody waited for; chunks of others are spare time of the link.
     demanded: BTreeSet<Handle>,
     busy_ns: u64,
+    step_begun_ns: u64,
+    latencies_ns: Vec<u64>,
+    peak_bytes: u64,
 }
 
 /// Runs a trace. The same arguments give the same outcome.
@@ -143,6 +151,9 @@ pub fn run(trace: &Trace, machine: Machine, arm: Arm) -> Outcome {
         done: 0,
         demanded: BTreeSet::new(),
         busy_ns: 0,
+        step_begun_ns: 0,
+        latencies_ns: Vec::new(),
+        peak_bytes: 0,
     };
     host.register();
     for (number, step) in (0..).zip(&trace.steps) {
@@ -151,7 +162,9 @@ pub fn run(trace: &Trace, machine: Machine, arm: Arm) -> Outcome {
     let ns = host.device.now_ns();
     let requests: usize = trace.steps.iter().map(|step| step.requests.len()).sum();
     let stall_ns = ns - requests as u64 * machine.compute_ns;
-    Outcome { ns, totals: host.planner.totals(), bound, stall_ns }
+    let totals = host.planner.totals();
+    let Host { latencies_ns, peak_bytes, .. } = host;
+    Outcome { ns, totals, bound, stall_ns, latencies_ns, peak_bytes }
 }
 
 impl Host<'_> {
@@ -178,7 +191,7 @@ impl Host<'_> {
     }
 
     fn step(&mut self, number: u64, step: &Step) {
-        let begun_ns = self.device.now_ns();
+        self.step_begun_ns = self.device.now_ns();
         self.busy_ns = 0;
         self.tell(Event::Step(number));
         self.hint(&step.before);
@@ -214,7 +227,7 @@ impl Host<'_> {
             self.pump();
             self.next_end();
         }
-        let spare_ns = (self.device.now_ns() - begun_ns).saturating_sub(self.busy_ns);
+        let spare_ns = (self.device.now_ns() - self.step_begun_ns).saturating_sub(self.busy_ns);
         let bytes_per_second = self.machine.inward_bytes_per_second;
         self.tell(Event::LinkSpare { spare_ns, bytes_per_second });
     }
@@ -236,6 +249,7 @@ impl Host<'_> {
                 self.busy_ns += takes_ns;
             }
         }
+        self.peak_bytes = self.peak_bytes.max(self.planner.committed_bytes());
         while let Some(report) = self.planner.report() {
             match report {
                 Report::Granted { state, .. } => {
@@ -266,6 +280,7 @@ impl Host<'_> {
                     let span = Span { offset_bytes: bytes - bytes / 8, bytes: bytes / 8 };
                     self.tell(Event::Wrote { state, span });
                 }
+                self.latencies_ns.push(self.device.now_ns() - self.step_begun_ns);
                 self.tell(Event::End { state });
                 if let Some(hints) = self.hints_after.remove(&agent) {
                     self.hint(&hints);

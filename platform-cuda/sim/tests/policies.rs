@@ -37,6 +37,14 @@ fn nobody_beats_the_bound() {
                 let copied = outcome.totals.demand_bytes + outcome.totals.prefetch_bytes;
                 assert!(outcome.ns >= outcome.bound.ns, "{name} on {}: {outcome:?}", trace.name);
                 assert!(copied >= outcome.bound.bytes, "{name} on {}: {outcome:?}", trace.name);
+                let memory_bytes = machine(trace.percent_bytes(25)).memory_bytes;
+                assert!(
+                    outcome.peak_bytes <= memory_bytes,
+                    "{name} on {}: {outcome:?}",
+                    trace.name
+                );
+                let requests: usize = trace.steps.iter().map(|step| step.requests.len()).sum();
+                assert_eq!(outcome.latencies_ns.len(), requests, "{name} on {}", trace.name);
             }
         }
     }
@@ -102,7 +110,7 @@ fn when_the_processor_is_the_bottleneck_overlap_is_all() {
 fn with_right_predictions_almost_nothing_is_fetched_in_vain() {
     let trace = independent(Size::USUAL, random::seed());
     for machine in [Machine::link_bound as Machines, Machine::compute_bound] {
-        let outcome = outcomes(&trace, machine, 1)["distance"];
+        let outcome = &outcomes(&trace, machine, 1)["distance"];
         let totals = outcome.totals;
         assert!(totals.prefetch_bytes > 0, "{totals:?}");
         assert!(totals.wasted_bytes * 100 <= totals.prefetch_bytes, "{totals:?}");
