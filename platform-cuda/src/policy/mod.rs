@@ -46,6 +46,13 @@ use crate::{
     distance::{NextUse, Trust},
     order::Order,
 };
+use alloc::boxed::Box;
+
+/// What is used where nobody chose another: [`Hedge`].
+#[must_use]
+pub fn default_policy() -> Box<dyn Policy> {
+    Box::new(Hedge)
+}
 
 /// By which prediction states are ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
