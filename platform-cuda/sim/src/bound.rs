@@ -29,11 +29,11 @@ impl Bound {
         for (step, plan) in (0u64..).zip(&trace.steps) {
             for agent in &plan.requests {
                 let bytes = trace.sizes[*agent as usize];
-                asked += bytes;
                 requests += 1;
-                if let Some(before) = last[*agent as usize].replace(step) {
-                    intervals.push((step - before, bytes));
-                }
+                let before = last[*agent as usize].replace(step);
+                // What is born on the device is not copied to it.
+                asked += if before.is_none() && trace.born { 0 } else { bytes };
+                intervals.extend(before.map(|before| (step - before, bytes)));
             }
         }
         let boundaries = trace.steps.len().saturating_sub(1) as u128;
@@ -58,12 +58,16 @@ mod tests {
     use super::*;
     use crate::workload::Step;
 
-    fn bound(memory_bytes: u64, steps: &[&[u32]]) -> u64 {
+    fn bound_of(born: bool, memory_bytes: u64, steps: &[&[u32]]) -> u64 {
         let steps =
             steps.iter().map(|requests| Step { requests: requests.to_vec(), ..Step::default() });
-        let trace =
-            Trace { name: "bound", sizes: vec![10, 10, 10], steps: steps.collect(), writes: false };
+        let (sizes, steps) = (vec![10, 10, 10], steps.collect());
+        let trace = Trace { name: "bound", sizes, steps, writes: false, born };
         Bound::of(&trace, &Machine { memory_bytes, ..Machine::link_bound(0) }).bytes
+    }
+
+    fn bound(memory_bytes: u64, steps: &[&[u32]]) -> u64 {
+        bound_of(false, memory_bytes, steps)
     }
 
     #[test]
@@ -71,6 +75,12 @@ mod tests {
         assert_eq!(bound(30, &[&[0, 1, 2], &[0, 1, 2]]), 30);
         assert_eq!(bound(20, &[&[0, 1, 2], &[0, 1, 2]]), 40);
         assert_eq!(bound(0, &[&[0, 1, 2], &[0, 1, 2]]), 60);
+    }
+
+    #[test]
+    fn what_is_born_on_the_device_is_copied_from_its_second_use_on() {
+        assert_eq!(bound_of(true, 30, &[&[0, 1, 2], &[0, 1, 2]]), 0);
+        assert_eq!(bound_of(true, 20, &[&[0, 1, 2], &[0, 1, 2]]), 10);
     }
 
     #[test]

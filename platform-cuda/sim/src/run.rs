@@ -83,6 +83,7 @@ struct SimState {
     agent: u32,
     bytes: u64,
     reload_ns: u64,
+    contents: Contents,
 }
 
 impl AgentState for SimState {
@@ -99,7 +100,7 @@ impl AgentState for SimState {
         Kind::Opaque
     }
     fn contents(&self) -> Contents {
-        Contents::Host { version: 1 }
+        self.contents
     }
     fn reload_cost_ns(&self) -> u64 {
         self.reload_ns
@@ -121,6 +122,8 @@ struct Host<'a> {
     done: usize,
     /// Loads that somebody waited for; chunks of others are spare time of the link.
     demanded: BTreeSet<Handle>,
+    /// Granted without contents.
+    fresh: BTreeSet<Handle>,
     busy_ns: u64,
     step_begun_ns: u64,
     latencies_ns: Vec<u64>,
@@ -150,6 +153,7 @@ pub fn run(trace: &Trace, machine: Machine, arm: Arm) -> Outcome {
         waiting: 0,
         done: 0,
         demanded: BTreeSet::new(),
+        fresh: BTreeSet::new(),
         busy_ns: 0,
         step_begun_ns: 0,
         latencies_ns: Vec::new(),
@@ -173,10 +177,11 @@ impl Host<'_> {
     }
 
     fn register(&mut self) {
+        let contents = if self.trace.born { Contents::None } else { Contents::Host { version: 1 } };
         for (agent, bytes) in (0..).zip(&self.trace.sizes) {
             let speed = u128::from(self.machine.inward_bytes_per_second);
             let reload_ns = (u128::from(*bytes) * 1_000_000_000 / speed) as u64;
-            let state = SimState { agent, bytes: *bytes, reload_ns };
+            let state = SimState { agent, bytes: *bytes, reload_ns, contents };
             let handle = self.planner.register(&state).expect("a size above 0");
             self.states.push(handle);
             self.agents.insert(handle, agent);
@@ -252,7 +257,10 @@ impl Host<'_> {
         self.peak_bytes = self.peak_bytes.max(self.planner.committed_bytes());
         while let Some(report) = self.planner.report() {
             match report {
-                Report::Granted { state, .. } => {
+                Report::Granted { state, fresh, .. } => {
+                    if fresh {
+                        self.fresh.insert(state);
+                    }
                     self.waiting -= 1;
                     self.ready.push_back(state);
                 }
@@ -270,16 +278,23 @@ impl Host<'_> {
         }
     }
 
+    /// The first use of a state that was born writes all of it.
+    fn write(&mut self, state: Handle, agent: u32) {
+        let bytes = self.trace.sizes[agent as usize];
+        let is_fresh = self.fresh.remove(&state);
+        let written = if is_fresh { bytes } else { bytes / 8 };
+        if is_fresh || self.trace.writes && written > 0 {
+            let span = Span { offset_bytes: bytes - written, bytes: written };
+            self.tell(Event::Wrote { state, span });
+        }
+    }
+
     fn next_end(&mut self) {
         match self.device.next_end().expect("requests are under way") {
             Done::Applied(action) => self.tell(Event::Applied { action, result: Ok(()) }),
             Done::Computed(state) => {
                 let agent = self.agents[&state];
-                if self.trace.writes {
-                    let bytes = self.trace.sizes[agent as usize];
-                    let span = Span { offset_bytes: bytes - bytes / 8, bytes: bytes / 8 };
-                    self.tell(Event::Wrote { state, span });
-                }
+                self.write(state, agent);
                 self.latencies_ns.push(self.device.now_ns() - self.step_begun_ns);
                 self.tell(Event::End { state });
                 if let Some(hints) = self.hints_after.remove(&agent) {

@@ -52,6 +52,8 @@ pub struct Trace {
     pub steps: Vec<Step>,
     /// Every request writes the last eighth of its state.
     pub writes: bool,
+    /// States begin without contents: the first use computes them, and nothing is copied for it.
+    pub born: bool,
 }
 
 /// How large a workload is.
@@ -88,7 +90,7 @@ impl Trace {
         let sizes = [64 * MIB, 128 * MIB, 192 * MIB, 256 * MIB, 512 * MIB];
         let sizes = (0..size.agents).map(|_| sizes[random.below(5) as usize]).collect();
         let steps = (0..size.steps).map(|_| Step::default()).collect();
-        Self { name, sizes, steps, writes: false }
+        Self { name, sizes, steps, writes: false, born: false }
     }
 
     /// A fraction of all states, in percent: the device's memory.
