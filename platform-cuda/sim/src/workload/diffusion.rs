@@ -1,4 +1,4 @@
-//! Agents along paths: activity spreads over a grid from neighbour to neighbour, and hops predict it.
+//! Activity that spreads over a grid from neighbour to neighbour, and hops predict it.
 
 use super::{Hint, Size, Trace, shuffle};
 use ace_alloc_cuda::{
@@ -28,7 +28,7 @@ pub fn diffusion(size: Size, seed: u64) -> Trace {
             graph.connect(AgentId(u64::from(agent)), AgentId(u64::from(next)));
         }
     }
-    let wanted = (side * side / 5) as usize;
+    let wanted = (side * side / 5).max(1) as usize;
     // One patch, so that there is a near and a far.
     let mut acting: BTreeSet<u32> = (0..wanted as u32).collect();
     for (number, step) in (0u64..).zip(&mut trace.steps) {

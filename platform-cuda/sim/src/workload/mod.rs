@@ -1,22 +1,26 @@
 //! Workloads: who is used in which step, and what is predicted.
 //!
-//! The classes are those of `ScaleSim` (independent agents, agents that meet, agents along a path), and what
-//! breaks predictions: noise, inversion, and use without any plan. All numbers come from the seed.
+//! The classes are those of `ScaleSim` (independent agents, agents that meet, agents along a path), and two
+//! more: activity that spreads, and use without any plan. What is predicted is another dimension:
+//! [`Hints`]. All numbers come from the seed.
 
 mod diffusion;
+mod hints;
 mod independent;
 mod interaction;
+mod path;
 mod zipf;
 
 pub use diffusion::diffusion;
+pub use hints::Hints;
 pub use independent::{independent, inverted, noisy};
 pub use interaction::interaction;
+pub use path::path;
 pub use zipf::zipf;
 
 use ace_alloc_cuda::{
-    distance::{DistanceSource, NextUse, Schedule, Source},
+    distance::{NextUse, Source},
     random::Random,
-    state::AgentId,
 };
 
 /// A prediction.
@@ -70,6 +74,51 @@ impl Size {
     pub const USUAL: Self = Self { agents: 400, steps: 60 };
 }
 
+/// A sort of workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// [`independent`].
+    Independent,
+    /// [`interaction`].
+    Interaction,
+    /// [`path`].
+    Path,
+    /// [`diffusion`].
+    Diffusion,
+    /// [`zipf`].
+    Zipf,
+}
+
+impl Class {
+    /// All classes.
+    pub const ALL: [Self; 5] =
+        [Self::Independent, Self::Interaction, Self::Path, Self::Diffusion, Self::Zipf];
+
+    /// For tables and command lines.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Independent => "independent",
+            Self::Interaction => "interaction",
+            Self::Path => "path",
+            Self::Diffusion => "diffusion",
+            Self::Zipf => "zipf",
+        }
+    }
+
+    /// The workload of a seed, with natural hints.
+    #[must_use]
+    pub fn trace(self, size: Size, seed: u64) -> Trace {
+        match self {
+            Self::Independent => independent(size, seed),
+            Self::Interaction => interaction(size, seed),
+            Self::Path => path(size, seed),
+            Self::Diffusion => diffusion(size, seed),
+            Self::Zipf => zipf(size, seed),
+        }
+    }
+}
+
 /// All workloads of one seed.
 #[must_use]
 pub fn all(size: Size, seed: u64) -> Vec<Trace> {
@@ -79,6 +128,7 @@ pub fn all(size: Size, seed: u64) -> Vec<Trace> {
         interaction(size, seed),
         noisy(size, seed),
         inverted(size, seed),
+        path(size, seed),
         diffusion(size, seed),
         zipf(size, seed),
     ]
@@ -97,50 +147,6 @@ impl Trace {
     #[must_use]
     pub fn percent_bytes(&self, percent: u64) -> u64 {
         self.sizes.iter().sum::<u64>() / 100 * percent
-    }
-
-    /// The same requests, and predictions that are the truth.
-    #[must_use]
-    pub fn with_truth(&self) -> Self {
-        let mut trace = self.clone();
-        for step in &mut trace.steps {
-            step.before.clear();
-            step.after.clear();
-        }
-        trace.predict(Source::Oracle, |_, gap| gap);
-        trace
-    }
-
-    /// The same requests, and no predictions.
-    #[must_use]
-    pub fn without_hints(&self) -> Self {
-        let mut trace = self.clone();
-        for step in &mut trace.steps {
-            step.before.clear();
-            step.after.clear();
-        }
-        trace
-    }
-
-    /// Adds a prediction of the next use to every use, and of the first to the beginning. `distort` gets the
-    /// agent and the true number of steps.
-    fn predict(&mut self, source: Source, mut distort: impl FnMut(u32, u64) -> u64) {
-        let mut plan = Schedule::new(source);
-        for (number, step) in (0..).zip(&self.steps) {
-            step.requests.iter().for_each(|agent| plan.plan(AgentId(u64::from(*agent)), number));
-        }
-        let mut hint = |agent: u32, now: u64, from: u64| {
-            let truth = plan.next_use(AgentId(u64::from(agent)), from)?.step()?;
-            let next_use = NextUse::at(now + distort(agent, truth - now));
-            Some(Hint { agent, source, next_use })
-        };
-        for agent in 0..self.sizes.len() as u32 {
-            self.steps[0].before.extend(hint(agent, 0, 0));
-        }
-        for (number, step) in (0..).zip(&mut self.steps) {
-            let hints = step.requests.iter().filter_map(|agent| hint(*agent, number, number + 1));
-            step.after.extend(hints);
-        }
     }
 }
 

@@ -16,7 +16,7 @@ pub fn zipf(size: Size, seed: u64) -> Trace {
         let arrivals: Vec<f64> = ranks.iter().map(arrival).collect();
         let mut agents: Vec<u32> = (0..size.agents).collect();
         agents.sort_by(|one, other| arrivals[*one as usize].total_cmp(&arrivals[*other as usize]));
-        agents.truncate(size.agents as usize / 5);
+        agents.truncate((size.agents as usize / 5).max(1));
         shuffle(&mut agents, &mut random);
         step.requests = agents;
     }
