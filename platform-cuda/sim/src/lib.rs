@@ -7,7 +7,9 @@
 
 pub mod bound;
 pub mod device;
+pub mod experiment;
 pub mod run;
+pub mod units;
 pub mod workload;
 
 pub use bound::Bound;
