@@ -11,9 +11,11 @@
 //!  distance       when an agent is used next, who says so, and how often that was right
 //!  state ranges random                                       used by all
 //!  device         what the engine asks of a device: a trait
+//!  driver         that device by CUDA's driver, looked for at run time      feature `driver`
+//!  options        what the environment says                                 feature `driver`
 //! ```
 //!
-//! All of it but the trait is pure: no clock, no threads, no device, no `std`, no unsafe code. A host drives
+//! All of it but the last three is pure: no clock, no threads, no device, no `std`, no unsafe code. A host drives
 //! the planner with events and applies its actions:
 //!
 //! ```
@@ -52,10 +54,17 @@
 #![no_std]
 
 extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
 
 pub mod device;
 #[forbid(unsafe_code)]
 pub mod distance;
+#[cfg(feature = "driver")]
+pub mod driver;
+#[cfg(feature = "driver")]
+#[forbid(unsafe_code)]
+pub mod options;
 #[forbid(unsafe_code)]
 pub mod order;
 #[forbid(unsafe_code)]

@@ -2,6 +2,7 @@
 //! of it, a shadow model of a heap, and what is needed to run programs under the library.
 
 pub mod callgrind;
+pub mod fake_cuda;
 pub mod house;
 pub mod pages;
 pub mod platforms;

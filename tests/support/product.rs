@@ -64,7 +64,7 @@ pub fn target_folder() -> PathBuf {
     profile_folder().parent().expect("a target folder").to_path_buf()
 }
 
-fn profile() -> String {
+pub(crate) fn profile() -> String {
     profile_folder().file_name().expect("a profile").to_string_lossy().into_owned()
 }
 

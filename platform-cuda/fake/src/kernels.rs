@@ -1,0 +1,101 @@
+//! Kernels: entries of PTX that have a twin on the host. Floor: ground.
+//!
+//! The text of a module is read for the names of its entries only. A launch runs the twin of that name, on
+//! the arguments that were passed, and once for the whole grid.
+
+use crate::code::{ILLEGAL_ADDRESS, INVALID_IMAGE, Outcome};
+use crate::memory::Memory;
+use std::{mem, ptr};
+
+/// The host's version of a kernel.
+pub struct Twin {
+    name: &'static str,
+    /// Bytes of each argument: 4 or 8.
+    pub argument_bytes: &'static [usize],
+    run: fn(&Memory, &[u64]) -> Outcome,
+}
+
+/// A kernel with its arguments, as they were when it was launched.
+pub struct Launch {
+    pub twin: &'static Twin,
+    pub arguments: Vec<u64>,
+}
+
+impl Launch {
+    /// Does what the kernel does.
+    pub fn run(&self, memory: &Memory) -> Outcome {
+        (self.twin.run)(memory, &self.arguments)
+    }
+}
+
+static TWINS: &[Twin] = &[
+    // ace_fill(to: u64, words: u64, value: u32)
+    Twin { name: "ace_fill", argument_bytes: &[8, 8, 4], run: fill },
+    // ace_checksum(from: u64, words: u64, sum: u64), to *sum
+    Twin { name: "ace_checksum", argument_bytes: &[8, 8, 8], run: checksum },
+    // ace_saxpy(y: u64, x: u64, words: u64, a: f32)
+    Twin { name: "ace_saxpy", argument_bytes: &[8, 8, 8, 4], run: saxpy },
+];
+
+/// The twin of an entry.
+pub fn twin(name: &str) -> Option<&'static Twin> {
+    TWINS.iter().find(|twin| twin.name == name)
+}
+
+/// The names of the entries in a PTX text.
+///
+/// # Errors
+/// It is no PTX.
+pub fn entries(text: &str) -> Result<Vec<String>, u32> {
+    if ![".version", ".target"].iter().all(|word| text.contains(word)) {
+        return Err(INVALID_IMAGE);
+    }
+    let name = |rest: &str| {
+        let end = rest.find(|letter: char| letter == '(' || letter.is_whitespace());
+        rest[..end.unwrap_or(rest.len())].to_owned()
+    };
+    Ok(text.split(".entry").skip(1).map(|rest| name(rest.trim_start())).collect())
+}
+
+/// The first of `count` numbers that a kernel may touch.
+fn numbers<T>(memory: &Memory, start: u64, count: u64) -> Result<*mut T, u32> {
+    let bytes = count.checked_mul(mem::size_of::<T>() as u64).ok_or(ILLEGAL_ADDRESS)?;
+    let first = ptr::with_exposed_provenance_mut::<T>(start as usize);
+    let is_usable = first.is_aligned() && memory.is_usable(start, bytes);
+    if is_usable { Ok(first) } else { Err(ILLEGAL_ADDRESS) }
+}
+
+fn fill(memory: &Memory, arguments: &[u64]) -> Outcome {
+    let &[to, words, value] = arguments else { return Err(ILLEGAL_ADDRESS) };
+    let to = numbers::<u32>(memory, to, words)?;
+    for index in 0..words as usize {
+        // SAFETY: `numbers` found `words` of them mapped with access, and the lock on the state is held.
+        unsafe { to.add(index).write(value as u32) };
+    }
+    Ok(())
+}
+
+fn checksum(memory: &Memory, arguments: &[u64]) -> Outcome {
+    let &[from, words, sum] = arguments else { return Err(ILLEGAL_ADDRESS) };
+    let from = numbers::<u32>(memory, from, words)?;
+    let sum = numbers::<u64>(memory, sum, 1)?;
+    // SAFETY: As in `fill`; mapped memory has contents, whatever they are.
+    let words = (0..words as usize).map(|index| u64::from(unsafe { from.add(index).read() }));
+    let total = words.fold(0, u64::wrapping_add);
+    // SAFETY: As in `fill`.
+    unsafe { sum.write(total) };
+    Ok(())
+}
+
+fn saxpy(memory: &Memory, arguments: &[u64]) -> Outcome {
+    let &[y, x, words, a] = arguments else { return Err(ILLEGAL_ADDRESS) };
+    let (y, x) = (numbers::<f32>(memory, y, words)?, numbers::<f32>(memory, x, words)?);
+    let a = f32::from_bits(a as u32);
+    for index in 0..words as usize {
+        // SAFETY: As in `checksum`; the two may overlap, so no references are made.
+        let (at, factor) = unsafe { (y.add(index), x.add(index).read()) };
+        // SAFETY: As in `fill`.
+        unsafe { at.write(a.mul_add(factor, at.read())) };
+    }
+    Ok(())
+}
