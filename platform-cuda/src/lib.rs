@@ -13,6 +13,7 @@
 //!  device         what the engine asks of a device: a trait
 //!  driver         that device by CUDA's driver, looked for at run time      feature `driver`
 //!  options        what the environment says                                 feature `driver`
+//!  engine         the planner made real over a device: copies, memory, uses, one thread
 //! ```
 //!
 //! All of it but the last three is pure: no clock, no threads, no device, no `std`, no unsafe code. A host drives
@@ -65,6 +66,8 @@ pub mod driver;
 #[cfg(feature = "driver")]
 #[forbid(unsafe_code)]
 pub mod options;
+#[cfg(feature = "std")]
+pub mod engine;
 #[forbid(unsafe_code)]
 pub mod order;
 #[forbid(unsafe_code)]
