@@ -55,6 +55,7 @@ const PLAN: &[&str] = &[
     // third floor and roof
     "gate",
     "heap",
+    "heap/addresses",
     "heap/audit",
     "heap/census",
     "heap/fork",

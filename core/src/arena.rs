@@ -110,6 +110,11 @@ impl<G: Geometry> Arena<G> {
         unsafe { self.base.add((unit as usize) << G::UNIT_SHIFT) }
     }
 
+    /// A run of units.
+    pub fn region(&self, head: u32, units: u32) -> Region {
+        Region { start: self.unit_start(head), bytes: units as usize * G::UNIT }
+    }
+
     /// The route entry of a unit below `units`. A1: it must be committed.
     #[inline]
     pub fn route(&self, unit: u32) -> Entry {

@@ -1,5 +1,6 @@
 //! The front door: [`Heap`]. Floor: roof.
 
+mod addresses;
 mod audit;
 mod census;
 mod fork;
@@ -9,6 +10,7 @@ use crate::{
     dials::Dials,
     gate,
     geometry::Geometry,
+    pages::PageProvider,
     platform::Platform,
     pool::Shared,
     size_class::SizeClass,
@@ -18,6 +20,7 @@ use crate::{
         remote,
     },
 };
+pub use addresses::AddressHeap;
 use core::{alloc::Layout, ptr::null_mut};
 
 /// A heap over one platform. Usually a `static`.
@@ -31,6 +34,7 @@ pub struct Heap<P: Platform> {
 impl<P: Platform> Heap<P> {
     /// A heap that has reserved nothing yet; the first allocation does.
     pub const fn new(pages: P::Pages) -> Self {
+        const { assert!(<P::Pages as PageProvider>::TOUCHABLE, "blocks are for the CPU") }
         Self { shared: Shared::new(pages) }
     }
 

@@ -1,7 +1,7 @@
 //! ACE-Alloc's core: a memory allocator without an operating system.
 //!
 //! ```text
-//!  heap            the front door: malloc, free, realloc, statistics
+//!  heap            the front door: malloc, free, realloc, statistics; or addresses alone
 //!  gate            what is this pointer? decided once
 //!  tiny            hot: pop, push | warm: refill, flush | cold: adopt, publish, drain | remote: send
 //!  pool            slabs without a thread, warm slabs, large and huge blocks; one lock
@@ -144,9 +144,9 @@ pub mod tiny;
 pub use {
     dials::{Dials, Route},
     geometry::Geometry,
-    heap::Heap,
+    heap::{AddressHeap, Heap},
     pages::{OutOfPages, PageProvider, Purged, Region},
-    platform::{Misuse, MisuseKind, Platform, SpinLock, Threads},
+    platform::{Misuse, MisuseKind, NoThreads, Platform, SpinLock, Threads},
     size_class::SizeClass,
     stats::Stats,
     tiny::Front,

@@ -34,9 +34,16 @@ pub enum Purged {
 /// Regions handed out are unique, aligned as asked, not touched by anybody else, and stay valid
 /// until released. Committed memory is readable, writable and zero on first commit. No method
 /// allocates through the heap that it serves.
+///
+/// A provider that is not [`PageProvider::TOUCHABLE`] is held to this for what it is asked to commit:
+/// the heap's tables. Its blocks are addresses only, with memory of whatever kind behind them from
+/// [`PageProvider::populate`] to [`PageProvider::purge`].
 pub unsafe trait PageProvider: Sync {
     /// Page size in bytes: the grain of commit and purge. A power of two.
     const PAGE: usize;
+    /// Whether the CPU may read and write blocks. `false`: blocks are never committed but populated, and
+    /// only an [`crate::AddressHeap`] takes the provider.
+    const TOUCHABLE: bool = true;
 
     /// Reserves `bytes` of address space, aligned to `align` (a power of two, at least `PAGE`).
     /// Called once for a heap; on failure the heap retries with less.
@@ -60,6 +67,20 @@ pub unsafe trait PageProvider: Sync {
     /// # Safety
     /// `range` is committed and nobody needs its content.
     unsafe fn purge(&self, range: Region) -> Purged;
+
+    /// Sees that there is memory behind blocks that are about to be handed out. Parts of the range may
+    /// have it already. Called under the heap's lock, and only if the provider is not
+    /// [`PageProvider::TOUCHABLE`]; the range is in whole units of the geometry.
+    ///
+    /// # Errors
+    /// [`OutOfPages`]; what had memory has it still.
+    ///
+    /// # Safety
+    /// `range` lies in a region that `reserve` returned, and holds no block yet.
+    unsafe fn populate(&self, range: Region) -> Result<(), OutOfPages> {
+        let _ = range;
+        Ok(())
+    }
 
     /// Maps a region of its own, committed and zero, for one huge block.
     ///

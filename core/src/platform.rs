@@ -20,6 +20,29 @@ pub unsafe trait Threads {
     fn on_first_use() -> bool;
 }
 
+/// For heaps of which no thread holds anything: the shared pool serves every call, under its lock.
+#[derive(Debug)]
+pub enum NoThreads {}
+
+struct FrontOfAll(Front);
+
+// SAFETY: a retired front is never written, and reading it needs no care.
+unsafe impl Sync for FrontOfAll {}
+static FRONT_OF_ALL: FrontOfAll = FrontOfAll(Front::RETIRED);
+
+// SAFETY: a thread with a retired front is never given a heap, and only a thread with a heap writes to its
+// front: what all may read and nobody writes is as good as a front for each.
+unsafe impl Threads for NoThreads {
+    #[inline(always)]
+    fn front() -> NonNull<Front> {
+        NonNull::from(&FRONT_OF_ALL.0)
+    }
+
+    fn on_first_use() -> bool {
+        false
+    }
+}
+
 /// A program's mistake that the heap noticed. It is reported through [`Platform::misuse`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Misuse {

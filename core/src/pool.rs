@@ -240,9 +240,14 @@ impl<'a, P: Platform> Locked<'a, P> {
         self.spans.committed().saturating_sub(free) as usize * P::Geometry::UNIT
     }
 
-    /// Notes that units are in use now. Returns how many of them may hold old content.
-    fn take_into_use(&mut self, head: u32, units: u32) -> u32 {
+    /// Notes that units are in use now. Returns how many of them may hold old content; `None`: there is no
+    /// memory for them, and nothing was noted.
+    fn take_into_use(&mut self, head: u32, units: u32) -> Option<u32> {
         let arena = self.arena;
+        if !<P::Pages as PageProvider>::TOUCHABLE {
+            // SAFETY: the units were just taken from the free ones of the arena.
+            unsafe { self.shared.pages.populate(arena.region(head, units)) }.ok()?;
+        }
         let dirty = self.spans.unsoil(arena, head, units);
         if dirty < units
             && self.learned.is_watching()
@@ -250,7 +255,7 @@ impl<'a, P: Platform> Locked<'a, P> {
         {
             self.learned.taken_clean(units - dirty, now);
         }
-        dirty
+        Some(dirty)
     }
 
     /// Gives memory back if there is more dirty free memory than the dials and experience allow.

@@ -197,6 +197,13 @@ impl<'a, G: Geometry> Slab<'a, G> {
         self.fault(address) == MisuseKind::DoubleFree
     }
 
+    /// Whether a block that is not in the bitmap starts at this address.
+    pub fn is_out(&self, address: usize) -> bool {
+        let offset = address - self.arena.unit_start(self.head).addr().get();
+        let index = self.shape().index_of(offset);
+        self.is_start(address) && self.bitmap()[index / 64].get() >> (index % 64) & 1 == 0
+    }
+
     /// Takes a block out of the program's hands: the first half of every free but HOT's.
     ///
     /// # Errors

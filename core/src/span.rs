@@ -11,7 +11,7 @@
 use crate::{
     arena::Arena,
     geometry::Geometry,
-    pages::{PageProvider, Purged, Region},
+    pages::{PageProvider, Purged},
     prefix::NO_UNIT,
 };
 use core::cell::Cell;
@@ -307,10 +307,8 @@ impl Spans {
             word = if word < words { word } else { 0 };
             while let Some((head, units)) = first_run(arena.dirty_word(word).get(), word) {
                 self.unsoil(arena, head, units);
-                let range =
-                    Region { start: arena.unit_start(head), bytes: units as usize * G::UNIT };
                 // SAFETY: S3: the units are free, so committed and needed by nobody.
-                if unsafe { pages.purge(range) } == Purged::Zeroed {
+                if unsafe { pages.purge(arena.region(head, units)) } == Purged::Zeroed {
                     purged += units;
                 } else {
                     // The system kept it; the content is still there, so the unit is still dirty.

@@ -155,6 +155,10 @@ impl<G: Geometry> Arena<G> {
                 Self::commit_bytes(pages, table, 0, bytes)?;
             }
         }
+        if !P::TOUCHABLE {
+            // Each block's units are populated when they are taken into use.
+            return Ok(());
+        }
         Self::commit_bytes(pages, self.base, from as usize * G::UNIT, to as usize * G::UNIT)
     }
 

@@ -8,7 +8,7 @@ use crate::{
     ledger::{Chunks, ClassLedger, Counted, Ledger, Uses},
     pages::PageProvider,
     platform::Platform,
-    pool::Locked,
+    pool::{Locked, Shared},
     protocol::tier::Tier,
     size_class::SizeClass,
     slab::Slab,
@@ -21,34 +21,38 @@ impl<P: Platform> Heap<P> {
     /// Walks the heap and accounts for every committed byte and every block, holding the pool's lock
     /// meanwhile. For tests and reports.
     pub fn ledger(&self) -> Ledger {
-        let mut ledger = Ledger {
-            committed_bytes: 0,
-            metadata_bytes: 0,
-            uses: Uses::default(),
-            counted: Counted::default(),
-            classes: [ClassLedger::default(); SizeClass::COUNT],
-            large: BlockStats::default(),
-            huge: BlockStats::default(),
-            chunks: Chunks::default(),
-            threads: 0,
-        };
-        for class in SizeClass::all() {
-            ledger.classes[class.index()].block_bytes = class.bytes() as u32;
-        }
-        // A heap that has no range yet has nothing to account for, and asking must not make it one.
-        if self.shared.arena().is_some()
-            && let Some(pool) = self.shared.lock()
-        {
-            read_counters(&pool, &mut ledger);
-            walk_spans(&pool, &mut ledger);
-            // What is in use inside superslabs, and is neither routed nor warm, holds chunks.
-            ledger.uses.chunks = ledger.uses.chunks.saturating_sub(ledger.uses.warm);
-            let (spare, untouched, in_a_unit) = pool.chunk_counts();
-            let room = ledger.uses.chunks / P::Geometry::UNIT * in_a_unit;
-            ledger.chunks = Chunks { room, spare, untouched };
-        }
-        ledger
+        ledger_of(&self.shared)
     }
+}
+
+pub(super) fn ledger_of<P: Platform>(shared: &Shared<P>) -> Ledger {
+    let mut ledger = Ledger {
+        committed_bytes: 0,
+        metadata_bytes: 0,
+        uses: Uses::default(),
+        counted: Counted::default(),
+        classes: [ClassLedger::default(); SizeClass::COUNT],
+        large: BlockStats::default(),
+        huge: BlockStats::default(),
+        chunks: Chunks::default(),
+        threads: 0,
+    };
+    for class in SizeClass::all() {
+        ledger.classes[class.index()].block_bytes = class.bytes() as u32;
+    }
+    // A heap that has no range yet has nothing to account for, and asking must not make it one.
+    if shared.arena().is_some()
+        && let Some(pool) = shared.lock()
+    {
+        read_counters(&pool, &mut ledger);
+        walk_spans(&pool, &mut ledger);
+        // What is in use inside superslabs, and is neither routed nor warm, holds chunks.
+        ledger.uses.chunks = ledger.uses.chunks.saturating_sub(ledger.uses.warm);
+        let (spare, untouched, in_a_unit) = pool.chunk_counts();
+        let room = ledger.uses.chunks / P::Geometry::UNIT * in_a_unit;
+        ledger.chunks = Chunks { room, spare, untouched };
+    }
+    ledger
 }
 
 fn read_counters<P: Platform>(pool: &Locked<'_, P>, ledger: &mut Ledger) {

@@ -48,7 +48,10 @@ impl<P: Platform> Locked<'_, P> {
         }
         let head = self.take_span(units, align, SpanKind::Large)?;
         let arena = self.arena;
-        let dirty = self.take_into_use(head, units);
+        let Some(dirty) = self.take_into_use(head, units) else {
+            self.spans.free(arena, head, units);
+            return None;
+        };
         arena.span(head).set_large_bytes(usable);
         arena.set_route(head, 1, Entry::LARGE_HEAD);
         arena.set_route(head + 1, units - 1, Entry::LARGE_BODY);
@@ -89,7 +92,10 @@ impl<P: Platform> Locked<'_, P> {
             return false;
         }
         if units > old_units {
-            self.take_into_use(head + old_units, units - old_units);
+            if self.take_into_use(head + old_units, units - old_units).is_none() {
+                self.spans.resize(arena, head, old_units);
+                return false;
+            }
             arena.set_route(head + old_units, units - old_units, Entry::LARGE_BODY);
         }
         arena.span(head).set_large_bytes(usable);

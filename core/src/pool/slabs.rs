@@ -28,6 +28,12 @@ impl<'a, P: Platform> Locked<'a, P> {
     pub(super) fn give_units(&mut self, head: u32, units: u32) {
         let arena = self.arena;
         self.spans.soil(arena, head, units);
+        self.give_unused(head, units);
+    }
+
+    /// Gives back units in which nothing came to be: they are as dirty as they were.
+    fn give_unused(&mut self, head: u32, units: u32) {
+        let arena = self.arena;
         if let Some(first) = self.supers.give(arena, head, units) {
             self.spans.free(arena, first, P::Geometry::SUPERSLAB_UNITS);
         }
@@ -65,7 +71,11 @@ impl<'a, P: Platform> Locked<'a, P> {
             self.prefill(class);
             slab
         };
-        self.take_into_use(slab.head(), slab.units());
+        if self.take_into_use(slab.head(), slab.units()).is_none() {
+            slab.prefix.formatted.set(0);
+            self.give_unused(slab.head(), slab.units());
+            return None;
+        }
         if slab.prefix.formatted.get() == 0 {
             slab.format();
         }

@@ -87,17 +87,25 @@ impl Front {
         clippy::declare_interior_mutable_const,
         reason = "an initial value, copied into each front"
     )]
-    pub const EMPTY: Self = Self {
-        stacks: [const { Cell::new(Self::sentinel()) }; SizeClass::COUNT],
-        own: Cell::new(Self::NOBODY),
-        state: Cell::new(FRESH),
-        units: Cell::new(0),
-        base: Cell::new(0),
-        route: Cell::new(null()),
-        live: Cell::new(null()),
-        heap: Cell::new(null()),
-        lone_frees: Cell::new(0),
-    };
+    pub const EMPTY: Self = Self::unattached(FRESH);
+
+    /// The front of a thread that is past its exit hook: no heap will be attached to it.
+    #[expect(clippy::declare_interior_mutable_const, reason = "as above")]
+    pub(crate) const RETIRED: Self = Self::unattached(RETIRED);
+
+    const fn unattached(state: u32) -> Self {
+        Self {
+            stacks: [const { Cell::new(Self::sentinel()) }; SizeClass::COUNT],
+            own: Cell::new(Self::NOBODY),
+            state: Cell::new(state),
+            units: Cell::new(0),
+            base: Cell::new(0),
+            route: Cell::new(null()),
+            live: Cell::new(null()),
+            heap: Cell::new(null()),
+            lone_frees: Cell::new(0),
+        }
+    }
 
     const fn sentinel() -> *mut *mut u8 {
         (&raw const SENTINEL)
