@@ -20,7 +20,7 @@ use crate::{
         remote,
     },
 };
-pub use addresses::AddressHeap;
+pub use addresses::{AddressHeap, Extent};
 use core::{alloc::Layout, ptr::null_mut};
 
 /// A heap over one platform. Usually a `static`.

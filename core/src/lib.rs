@@ -144,7 +144,7 @@ pub mod tiny;
 pub use {
     dials::{Dials, Route},
     geometry::Geometry,
-    heap::{AddressHeap, Heap},
+    heap::{AddressHeap, Extent, Heap},
     pages::{OutOfPages, PageProvider, Purged, Region},
     platform::{Misuse, MisuseKind, NoThreads, Platform, SpinLock, Threads},
     size_class::SizeClass,

@@ -98,8 +98,9 @@ impl<P: Platform> Shared<P> {
         const {
             let page = <P::Pages as PageProvider>::PAGE;
             let magazine = <P::Geometry as Geometry>::MAGAZINE_SLOTS * size_of::<usize>();
+            assert!(page.is_power_of_two(), "pages are a power of two");
             assert!(
-                page.is_power_of_two() && page <= <P::Geometry as Geometry>::UNIT,
+                !<P::Pages as PageProvider>::TOUCHABLE || page <= <P::Geometry as Geometry>::UNIT,
                 "page <= unit"
             );
             assert!(

@@ -13,11 +13,12 @@
 //!  device         what the engine asks of a device: a trait
 //!  driver         that device by CUDA's driver, looked for at run time      feature `driver`
 //!  options        what the environment says                                 feature `driver`
-//!  engine         the planner made real over a device: copies, memory, uses, one thread
+//!  engine         the planner made real: copies, memory, uses, one thread   feature `std`
+//!  heap           small blocks of device memory, by the core's allocator    feature `heap`
 //! ```
 //!
-//! All of it but the last three is pure: no clock, no threads, no device, no `std`, no unsafe code. A host drives
-//! the planner with events and applies its actions:
+//! What stands above the trait is pure: no clock, no threads, no device, no `std`, no unsafe code. A host
+//! drives the planner with events and applies its actions:
 //!
 //! ```
 //! use ace_alloc_cuda::{
@@ -63,11 +64,13 @@ pub mod device;
 pub mod distance;
 #[cfg(feature = "driver")]
 pub mod driver;
+#[cfg(feature = "std")]
+pub mod engine;
+#[cfg(feature = "heap")]
+pub mod heap;
 #[cfg(feature = "driver")]
 #[forbid(unsafe_code)]
 pub mod options;
-#[cfg(feature = "std")]
-pub mod engine;
 #[forbid(unsafe_code)]
 pub mod order;
 #[forbid(unsafe_code)]

@@ -18,6 +18,15 @@ use crate::{
 };
 use core::ptr::without_provenance_mut;
 
+/// A block of an [`AddressHeap`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Where it starts.
+    pub address: usize,
+    /// How long it is, as [`AddressHeap::size_of`] tells.
+    pub bytes: usize,
+}
+
 /// See the module's documentation. All methods may be called from any thread; none of them panics, and
 /// none reads or writes a block.
 ///
@@ -44,9 +53,9 @@ impl<P: Platform> AddressHeap<P> {
         &self.shared.pages
     }
 
-    /// The address of a block of at least `bytes` bytes, aligned to `align`, a power of two, and to 16;
+    /// A block of at least `bytes` bytes, aligned to `align`, a power of two, and to 16;
     /// `None` if out of memory. What the heap keeps is given up before it says so.
-    pub fn alloc(&self, bytes: usize, align: usize) -> Option<usize> {
+    pub fn alloc(&self, bytes: usize, align: usize) -> Option<Extent> {
         if bytes > isize::MAX as usize || align > isize::MAX as usize {
             return None;
         }
@@ -56,13 +65,19 @@ impl<P: Platform> AddressHeap<P> {
         })
     }
 
-    fn try_alloc(&self, bytes: usize, align: usize) -> Option<usize> {
+    fn try_alloc(&self, bytes: usize, align: usize) -> Option<Extent> {
         let mut pool = self.shared.lock()?;
         match SizeClass::aligned(bytes, align.max(16)) {
             Some(class) if class.bytes() <= P::Geometry::CLASS_MAX => {
-                pool.alloc_block(class).map(|block| block.addr())
+                let address = pool.alloc_block(class)?.addr();
+                Some(Extent { address, bytes: class.bytes() })
             }
-            _ => pool.alloc_large(bytes, align).map(|fresh| fresh.start.addr().get()),
+            _ => {
+                let start = pool.alloc_large(bytes, align)?.start;
+                let head = pool.arena.unit_of(start.addr().get());
+                let bytes = pool.arena.span(head).large_bytes();
+                Some(Extent { address: start.addr().get(), bytes })
+            }
         }
     }
 

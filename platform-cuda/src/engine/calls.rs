@@ -49,16 +49,13 @@ impl<D: Device> Host<D> {
     /// A source predicts when an agent is used next; [`NextUse::UNKNOWN`] takes a prediction back.
     ///
     /// # Errors
-    /// [`EngineError::PastHint`].
+    /// [`EngineError::PastHint`]; [`EngineError::UnknownAgent`].
     pub fn expect(
         &mut self,
         agent: AgentId,
         source: Source,
         next_use: NextUse,
     ) -> Result<(), EngineError> {
-        if next_use.step().is_some_and(|step| step < self.step) {
-            return Err(EngineError::PastHint);
-        }
         self.restless = true;
         Ok(self.planner.observe(Event::Expect { agent, source, next_use })?)
     }

@@ -173,7 +173,8 @@ impl<D: Device + Send + 'static> Engine<D> {
     /// A source predicts when an agent is used next; [`NextUse::UNKNOWN`] takes a prediction back.
     ///
     /// # Errors
-    /// [`EngineError::PastHint`]; [`EngineError::Stopped`]; [`EngineError::Died`].
+    /// [`EngineError::PastHint`]; [`EngineError::UnknownAgent`]; [`EngineError::Stopped`];
+    /// [`EngineError::Died`].
     pub fn expect(
         &self,
         agent: AgentId,
@@ -183,7 +184,7 @@ impl<D: Device + Send + 'static> Engine<D> {
         self.expect_all(&[(agent, source, next_use)])
     }
 
-    /// As [`Self::expect`] for many agents. Those before one that lies in the past were taken.
+    /// As [`Self::expect`] for many agents. Those before the first that is wrong were taken.
     ///
     /// # Errors
     /// As [`Self::expect`].

@@ -22,6 +22,8 @@ pub enum EngineError {
         /// For what.
         state: Handle,
     },
+    /// No state belongs to the agent.
+    UnknownAgent,
     /// A group names this state twice.
     Twice(Handle),
     /// A state has no bytes, says it is dirty beyond its end, or its host copy is of another size.
@@ -93,6 +95,7 @@ impl fmt::Display for EngineError {
             }
             Self::Device(fault) => return write!(out, "the state could not be moved: {fault}"),
             Self::UnknownState => "the state is not registered",
+            Self::UnknownAgent => "no state belongs to the agent",
             Self::Twice(_) => "the group names a state twice",
             Self::BadSize => "the state's size, its dirty ranges or its host copy do not agree",
             Self::BadRange => "the range is empty or goes beyond the end of the state",
@@ -140,6 +143,8 @@ impl From<Error> for EngineError {
             Error::DeviceLost => Self::DeviceLost,
             Error::NotLost => Self::NotLost,
             Error::PastStep => Self::PastStep,
+            Error::PastHint => Self::PastHint,
+            Error::UnknownAgent => Self::UnknownAgent,
         }
     }
 }

@@ -122,7 +122,7 @@ impl Planner {
     ) -> Result<(), Error> {
         let at = self.agents.slots.get(&id).copied().ok_or(Error::UnknownAgent)?;
         if next_use < NextUse::at(self.step) {
-            return Err(Error::PastUse);
+            return Err(Error::PastHint);
         }
         let agent = &mut self.agents.agents[at as usize];
         agent.latest[source as usize] = next_use;

@@ -208,7 +208,7 @@ pub enum Error {
     /// No state belongs to the agent, so there is nothing to predict.
     UnknownAgent,
     /// The use is predicted for a step that has passed.
-    PastUse,
+    PastHint,
     /// The agent waits for no such state.
     NotWaiting,
     /// The contents are lost.
@@ -235,7 +235,7 @@ impl fmt::Display for Error {
             Self::NotPinned => "the state is not pinned",
             Self::NotOwner => "the agent does not own the state",
             Self::UnknownAgent => "no state belongs to the agent",
-            Self::PastUse => "the use is predicted for a step that has passed",
+            Self::PastHint => "the use is predicted for a step that has passed",
             Self::NotWaiting => "the agent does not wait for the state",
             Self::Poisoned => "the contents of the state were lost with the device",
             Self::NotPoisoned => "the contents of the state are not lost",

@@ -315,7 +315,7 @@ fn a_prediction_of_the_past_or_of_a_stranger_is_refused_and_changes_nothing() {
     tell(&mut stage, Event::Step(10));
     expect(&mut stage, 1, 12);
     let trust = format!("{:?}", stage.planner.trust());
-    for (id, step, error) in [(1, 9, Error::PastUse), (2, 12, Error::UnknownAgent)] {
+    for (id, step, error) in [(1, 9, Error::PastHint), (2, 12, Error::UnknownAgent)] {
         let next_use = NextUse::at(step);
         let event = Event::Expect { agent: AgentId(id), source: Source::Plan, next_use };
         assert_eq!(stage.observe(event), Err(error));

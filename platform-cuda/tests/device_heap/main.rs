@@ -1,0 +1,262 @@
+//! Promises of the heap over device memory: blocks are apart, aligned and mapped; lack of memory and misuse
+//! are values; what is free goes back; and the host touches no block. (A touch would end the test: there
+//! is no memory behind the addresses on either side.)
+
+mod model;
+mod stage;
+
+use ace_alloc::MisuseKind;
+use ace_alloc_cuda::device::{DeviceAddress, DeviceFault};
+use ace_alloc_cuda::heap::{DeviceHeap, HeapError, Settings};
+use ace_alloc_tests::random::{self, Random};
+use model::{Fault, LOST, Model, REFUSED};
+use stage::{Op, Stage};
+
+const MIB: u64 = 1 << 20;
+
+fn settings() -> Settings {
+    Settings { keep_bytes: 2 * MIB, ..Settings::new(512 * MIB) }
+}
+
+fn free(heap: &DeviceHeap<Model>, address: DeviceAddress) -> Result<(), HeapError> {
+    // SAFETY: there is no device, so nothing works on it.
+    unsafe { heap.free(address) }
+}
+
+#[test]
+fn blocks_are_apart_aligned_and_mapped() {
+    let seed = random::seed();
+    let shapes = [(2 * MIB, 0, 256), (2 * MIB, 8 * MIB, 16), (4096, 0, 4096), (65536, 0, 16384)];
+    for (round, (granularity, granule_bytes, min_align)) in shapes.into_iter().enumerate() {
+        for case in 0..u64::from(random::cases(4)) {
+            let settings = Settings { granule_bytes, min_align, ..settings() };
+            let mut stage = Stage::new(granularity, settings);
+            stage.play(&Op::script(seed + case * 10 + round as u64, 4000));
+            stage.finish();
+        }
+    }
+}
+
+#[test]
+fn memory_that_is_used_up_is_an_answer_and_comes_back_in_full() {
+    let limit_bytes = 64 * MIB;
+    let mut random = Random::new(random::seed() + 3);
+    for (bytes, most_lost) in [(256, 0), (5000, 9), (16 << 10, 0), (100 << 10, 13), (3 * MIB, 2)] {
+        let mut stage = Stage::new(2 * MIB, Settings { limit_bytes, ..settings() });
+        let fill = |stage: &mut Stage| {
+            let before = stage.heap.stats().blocks;
+            stage.refusals = 0;
+            while stage.refusals == 0 {
+                stage.step(Op::Allocate(bytes, 1));
+            }
+            stage.check();
+            stage.heap.stats().blocks - before
+        };
+        let all = fill(&mut stage);
+        let lost = 100 - 100 * all * bytes / limit_bytes;
+        assert!(lost <= most_lost, "{bytes}: {lost} % of the memory is in no block");
+        for _ in 0..all / 2 {
+            stage.step(Op::Free(random.below(1 << 20)));
+        }
+        // The edges of a granule in use may lie beside addresses that are not taken next.
+        assert!(fill(&mut stage) + 2 * MIB / bytes >= all / 2, "{bytes}: holes are filled");
+        stage.free_all();
+        assert_eq!(fill(&mut stage), all, "{bytes}: nothing was lost");
+        // Other sizes find the room that these leave.
+        stage.free_all();
+        stage.refusals = 0;
+        stage.step(Op::Allocate(60 * MIB, 1));
+        assert_eq!(stage.refusals, 0, "{bytes}: what is kept stands in nobody's way");
+        stage.finish();
+    }
+}
+
+/// Plays a script under a fault, then without it: nothing is lost.
+fn survives(script: &[Op], fault: Fault, answer: DeviceFault) {
+    let mut stage = Stage::new(2 * MIB, settings());
+    stage.faults_are_fine = true;
+    stage.model.set_fault(fault, answer);
+    stage.play(script);
+    stage.model.set_fault(Fault::Never, answer);
+    stage.faults_are_fine = false;
+    stage.refusals = 0;
+    stage.play(script);
+    assert_eq!(stage.refusals, 0, "{fault:?}, {answer}: no memory after the fault is gone");
+    stage.finish();
+}
+
+#[test]
+fn a_failing_call_of_the_device_loses_nothing() {
+    let script = Op::script(random::seed() + 1, 300);
+    let mut stage = Stage::new(2 * MIB, settings());
+    stage.play(&script);
+    let calls = stage.model.account().calls;
+    stage.finish();
+    assert!(calls > 100, "{calls} calls: too few to be a test");
+    for call in 0..calls {
+        for answer in [DeviceFault::OutOfMemory, REFUSED] {
+            survives(&script, Fault::Call(call), answer);
+        }
+    }
+    for call in (0..calls).step_by(7) {
+        survives(&script, Fault::From(call), DeviceFault::OutOfMemory);
+        survives(&script, Fault::From(call), REFUSED);
+    }
+}
+
+#[test]
+fn a_device_that_is_lost_is_told_and_frees_go_on() {
+    let script = Op::script(random::seed() + 2, 300);
+    for call in (0..400).step_by(9) {
+        let mut stage = Stage::new(2 * MIB, settings());
+        stage.faults_are_fine = true;
+        stage.model.set_fault(Fault::From(call), LOST);
+        for op in &script {
+            // Blocks may be handed out of memory that was mapped before; it is gone all the same.
+            if !matches!(op, Op::Free(_)) || stage.model.account().faults == 0 {
+                stage.step(*op);
+            }
+        }
+        let large = stage.heap.allocate(300 * MIB, 1);
+        assert_eq!(large, Err(HeapError::Device(LOST)), "lost at call {call}");
+        assert_eq!(HeapError::Device(LOST).to_string(), LOST.to_string());
+    }
+}
+
+#[test]
+fn misuse_is_told_by_its_kind_and_changes_nothing() {
+    let model = Model::new(2 * MIB, 1 << 30);
+    let heap = DeviceHeap::new(model.clone(), settings()).expect("good settings");
+    let is = |told: Result<(), HeapError>, kind, address| {
+        assert_eq!(told, Err(HeapError::Misuse { kind, address }));
+    };
+    let nowhere = DeviceAddress(0x1234);
+    is(free(&heap, nowhere), MisuseKind::Foreign, nowhere);
+    is(heap.size_of(nowhere).map(drop), MisuseKind::Foreign, nowhere);
+    assert_eq!(model.account().calls, 0, "a question sets nothing aside");
+    for bytes in [1, 256, 4096, 20_000, 300_000, 5 * MIB] {
+        let (block, other) = (heap.allocate(bytes, 1).unwrap(), heap.allocate(bytes, 1).unwrap());
+        let size = heap.size_of(block).unwrap();
+        for inside in [1, 16, 255, size / 2, size - 1].map(|at| block.plus(at)) {
+            is(free(&heap, inside), MisuseKind::Interior, inside);
+            is(heap.size_of(inside).map(drop), MisuseKind::Interior, inside);
+        }
+        assert_eq!(heap.stats().blocks, 2);
+        free(&heap, block).unwrap();
+        // A large block is a slab of its own: once it is free, nothing is known of it.
+        let kind =
+            if bytes > 20 << 10 { MisuseKind::NeverAllocated } else { MisuseKind::DoubleFree };
+        is(free(&heap, block), kind, block);
+        is(heap.size_of(block).map(drop), kind, block);
+        free(&heap, other).unwrap();
+        is(free(&heap, other), MisuseKind::NeverAllocated, other);
+        heap.audit().unwrap();
+        assert_eq!((heap.stats().blocks, heap.stats().live_bytes), (0, 0));
+    }
+    for foreign in [DeviceAddress(0), DeviceAddress(u64::MAX), DeviceAddress(0x7_0000_0000)] {
+        is(free(&heap, foreign), MisuseKind::Foreign, foreign);
+        assert!(!heap.owns(foreign));
+    }
+}
+
+#[test]
+fn what_cannot_be_is_told() {
+    let heap = DeviceHeap::new(Model::new(2 * MIB, 1 << 30), settings()).expect("good settings");
+    assert_eq!(heap.allocate(0, 256), Err(HeapError::ZeroBytes));
+    for align in [0, 3, 4 * MIB, 1 << 63] {
+        let told = HeapError::Alignment { align, most: 2 * MIB };
+        assert_eq!(heap.allocate(100, align), Err(told));
+    }
+    for bytes in [513 * MIB, 1 << 40, 1 << 62, u64::MAX] {
+        assert_eq!(heap.allocate(bytes, 1), Err(HeapError::OutOfMemory { bytes }));
+    }
+    for min_align in [0, 8, 48, 32768] {
+        let settings = Settings { min_align, ..settings() };
+        let told = DeviceHeap::new(Model::new(2 * MIB, 1 << 30), settings).err();
+        assert_eq!(told, Some(HeapError::Alignment { align: min_align, most: 16384 }));
+    }
+    let tight = Settings { range_bytes: 4096, ..settings() };
+    let heap = DeviceHeap::new(Model::new(2 * MIB, 1 << 30), tight).expect("good settings");
+    assert_eq!(heap.allocate(1, 1), Err(HeapError::OutOfMemory { bytes: 1 }), "no addresses");
+}
+
+#[test]
+fn freed_memory_goes_back_beyond_what_is_kept() {
+    for bytes in [4096, 100 << 10, 3 * MIB] {
+        let settings = Settings { keep_bytes: 8 * MIB, ..settings() };
+        let mut stage = Stage::new(2 * MIB, settings);
+        for _ in 0..400 * MIB / bytes {
+            stage.step(Op::Allocate(bytes, 1));
+        }
+        assert_eq!(stage.refusals, 0);
+        stage.free_all();
+        let kept = stage.heap.stats().mapped_bytes;
+        assert!(kept <= 8 * MIB + 4 * MIB, "{bytes}: {kept} bytes are kept");
+        assert_eq!(stage.heap.trim(0), kept);
+        assert_eq!(stage.heap.stats().mapped_bytes, 0);
+        stage.finish();
+    }
+}
+
+#[test]
+fn the_limit_can_be_moved() {
+    let mut stage = Stage::new(2 * MIB, settings());
+    stage.heap.set_limit_bytes(8 * MIB);
+    stage.step(Op::Allocate(6 * MIB, 1));
+    stage.step(Op::Allocate(6 * MIB, 1));
+    assert_eq!((stage.refusals, stage.heap.stats().limit_bytes), (1, 8 * MIB));
+    stage.heap.set_limit_bytes(12 * MIB);
+    stage.step(Op::Allocate(6 * MIB, 1));
+    assert_eq!(stage.refusals, 1);
+    // Below what is held: that stays, and nothing more comes.
+    stage.heap.set_limit_bytes(MIB);
+    stage.step(Op::Allocate(MIB, 1));
+    assert_eq!((stage.refusals, stage.heap.stats().blocks), (2, 2));
+    stage.finish();
+}
+
+#[test]
+fn a_heap_that_is_dropped_leaves_memory_with_blocks_in_it() {
+    let model = Model::new(2 * MIB, 1 << 30);
+    let heap = DeviceHeap::new(model.clone(), settings()).expect("good settings");
+    let block = heap.allocate(100, 1).unwrap();
+    let large = heap.allocate(20 * MIB, 1).unwrap();
+    free(&heap, large).unwrap();
+    drop(heap);
+    assert!(model.is_mapped(block, 256) && !model.account().reserved.is_empty());
+    assert_eq!(model.account().created, 2 * MIB, "and gives the rest back");
+}
+
+#[test]
+fn threads_share_a_heap() {
+    let seed = random::seed();
+    let heap = DeviceHeap::new(Model::new(2 * MIB, 1 << 36), settings()).expect("good settings");
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let heap = &heap;
+            scope.spawn(move || {
+                let mut mine = Vec::new();
+                for op in Op::script(seed + 100 + thread, 3000) {
+                    match op {
+                        Op::Allocate(bytes, align) => {
+                            mine.extend(heap.allocate(bytes.min(MIB), align));
+                        }
+                        Op::Free(number) if !mine.is_empty() => {
+                            let block = mine.swap_remove(number % mine.len());
+                            free(heap, block).expect("a live block of this thread");
+                        }
+                        Op::Free(_) => {}
+                        Op::Trim(keep) => drop(heap.trim(keep)),
+                    }
+                }
+                for block in mine {
+                    free(heap, block).expect("a live block of this thread");
+                }
+            });
+        }
+    });
+    heap.audit().expect("the tables agree");
+    heap.trim(0);
+    let stats = heap.stats();
+    assert_eq!((stats.blocks, stats.live_bytes, stats.mapped_bytes), (0, 0, 0));
+}
