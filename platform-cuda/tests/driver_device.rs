@@ -7,8 +7,15 @@ use ace_alloc_cuda::device::{Device, DeviceAddress, DeviceFault, Lane};
 use ace_alloc_cuda::driver::{CudaDevice, Library, Mark};
 use ace_alloc_tests::fake_cuda::{self, Fake, Live};
 use std::ptr::{self, NonNull};
+use std::time::{Duration, Instant};
 
 const MIB: u64 = 1 << 20;
+
+/// A device is driven by one thread, but not always by the one that opened it.
+const _: fn() = || {
+    fn may_move<T: Send>() {}
+    may_move::<CudaDevice>();
+};
 
 fn open(fake: &Fake) -> CudaDevice {
     let library = Library::open(fake.path()).expect("a driver");
@@ -115,47 +122,6 @@ fn a_mark_is_ready_when_the_copy_is_done_and_not_before() {
 }
 
 #[test]
-fn a_mark_on_a_stream_of_the_callers_comes_after_its_work() {
-    let fake = fake_cuda::load();
-    let mut device = open(&fake);
-    let bytes = 2 * MIB;
-    let address = device.reserve(bytes).expect("addresses");
-    let block = device.create(bytes).expect("memory");
-    // SAFETY: Reserved, nothing there, a new block.
-    unsafe { device.map(address, &block) }.expect("mapped");
-    let stream = device.stream().expect("a stream");
-    let module = device
-        .module(c".version 7.0\n.target sm_52\n.visible .entry ace_fill(\n)")
-        .expect("a module");
-    let kernel = module.function(c"ace_fill").expect("a kernel");
-    assert_eq!(
-        module.function(c"ace_sort").err(),
-        Some(DeviceFault::Refused { call: "cuModuleGetFunction", code: 500 })
-    );
-    use ace_alloc_cuda::driver::{Argument, Grid};
-    let grid = Grid { blocks: [512, 1, 1], threads: [256, 1, 1] };
-    let (start, end) = (device.event().expect("an event"), device.event().expect("an event"));
-    start.record(&stream).expect("recorded");
-    let arguments =
-        [Argument::Address(address), Argument::U64(bytes / 4), Argument::U32(0x0706_0504)];
-    // SAFETY: The kernel's arguments, and memory that stays until the mark is ready.
-    unsafe { kernel.launch(grid, &stream, &arguments) }.expect("launched");
-    end.record(&stream).expect("recorded");
-    // SAFETY: The stream lives.
-    let mut mark = unsafe { device.mark_queue(stream.as_queue()) }.expect("marked");
-    assert!(!device.is_ready(&mut mark).expect("no fault"));
-    wait(&mut device, &mut mark);
-    let elapsed = end.milliseconds_since(&start).expect("both are ready");
-    assert!((0.1..0.2).contains(&elapsed), "{elapsed} ms for a kernel of 0.1 ms");
-    let host = device.pin(4).expect("pinned");
-    // SAFETY: Both sides hold 4 bytes.
-    unsafe { device.copy_out(host, address.plus(bytes - 4), 4) }.expect("queued");
-    device.lane(Lane::Out).synchronize().expect("no fault");
-    // SAFETY: The copy is done.
-    assert_eq!(unsafe { host.cast::<[u8; 4]>().read() }, [4, 5, 6, 7]);
-}
-
-#[test]
 fn events_of_marks_are_used_again() {
     let fake = fake_cuda::load();
     let mut device = open(&fake);
@@ -172,6 +138,53 @@ fn events_of_marks_are_used_again() {
     assert_eq!(fake.live().retains, 1, "the mark keeps the context");
     drop(kept);
     assert_eq!(fake.live(), Live::default());
+}
+
+#[test]
+fn each_device_has_memory_of_its_own() {
+    let fake = fake_cuda::load();
+    fake.configure("devices=2");
+    let library = Library::open(fake.path()).expect("a driver");
+    let [mut first, mut second] =
+        [0, 1].map(|ordinal| CudaDevice::open(library, ordinal).expect("a device"));
+    let free = |devices: [&mut CudaDevice; 2]| {
+        devices.map(|device| {
+            device.attach().expect("attached");
+            device.memory().expect("no fault").free_bytes
+        })
+    };
+    let before = free([&mut first, &mut second]);
+    let block = second.create(2 * MIB).expect("memory");
+    let address = second.reserve(2 * MIB).expect("addresses");
+    // SAFETY: Reserved, nothing there, a new block.
+    unsafe { second.map(address, &block) }.expect("mapped");
+    assert_eq!(free([&mut first, &mut second]), [before[0], before[1] - 2 * MIB]);
+    let host = second.pin(4096).expect("pinned");
+    // SAFETY: Both sides hold the bytes and stay.
+    unsafe { second.copy_in(address, host, 4096) }.expect("its own memory");
+    first.attach().expect("attached");
+    // SAFETY: As above; the fake looks before it copies.
+    let foreign = unsafe { first.copy_in(address, host, 4096) };
+    assert!(matches!(foreign, Err(DeviceFault::Refused { code: 1, .. })), "{foreign:?}");
+}
+
+#[test]
+fn under_real_time_a_copy_lasts_as_long_as_the_link_needs() {
+    let fake = fake_cuda::load();
+    fake.configure("real_time=1 in_bytes_per_second=1000000000");
+    let mut device = open(&fake);
+    let bytes = 4 * MIB;
+    let host = device.pin(bytes as usize).expect("pinned");
+    let address = device.reserve(bytes).expect("addresses");
+    let block = device.create(bytes).expect("memory");
+    // SAFETY: Reserved, nothing there, a new block.
+    unsafe { device.map(address, &block) }.expect("mapped");
+    let began = Instant::now();
+    // SAFETY: Both sides hold `bytes` and stay until the mark is ready.
+    unsafe { device.copy_in(address, host, bytes as usize) }.expect("queued");
+    let mut mark = device.mark(Lane::In).expect("marked");
+    wait(&mut device, &mut mark);
+    assert!(began.elapsed() >= Duration::from_micros(4194), "{:?}", began.elapsed());
 }
 
 #[test]

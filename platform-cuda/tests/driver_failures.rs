@@ -219,12 +219,14 @@ fn too_early(fake: &Fake, take_away: impl FnOnce(&mut CudaDevice, NonNull<u8>, D
 #[test]
 fn the_fake_notices_memory_that_goes_before_a_copy_is_done() {
     let fake = fake_cuda::load();
-    // SAFETY: As `too_early` says.
     too_early(&fake, |device, _, address| {
-        unsafe { device.unmap(address, BYTES) }.expect("unmapped")
+        // SAFETY: As `too_early` says.
+        unsafe { device.unmap(address, BYTES) }.expect("unmapped");
     });
-    // SAFETY: As `too_early` says.
-    too_early(&fake, |device, host, _| unsafe { device.unpin(host) }.expect("unpinned"));
+    too_early(&fake, |device, host, _| {
+        // SAFETY: As `too_early` says.
+        unsafe { device.unpin(host) }.expect("unpinned");
+    });
 }
 
 #[test]

@@ -3,8 +3,10 @@
 
 #![cfg(feature = "driver")]
 
+use ace_alloc_cuda::device::{Device, DeviceFault};
 use ace_alloc_cuda::driver::{Code, CudaDevice, Library, OpenError};
 use ace_alloc_tests::fake_cuda::{self, Fake, Live};
+use std::fs;
 use std::path::Path;
 
 fn open(fake: &Fake) -> Result<CudaDevice, OpenError> {
@@ -12,9 +14,16 @@ fn open(fake: &Fake) -> Result<CudaDevice, OpenError> {
 }
 
 fn failure(fake: &Fake) -> OpenError {
-    let error = open(fake).err().expect("the device can't be opened");
+    let error = open(fake).expect_err("the device can't be opened");
     assert_eq!(fake.live(), Live::default(), "{error}");
     error
+}
+
+#[test]
+fn nothing_of_cuda_is_linked() {
+    let loaded = fs::read_to_string("/proc/self/maps").expect("Linux");
+    assert!(loaded.contains("libc.so"), "the libraries of this process: {loaded}");
+    assert!(!loaded.contains("libcuda"), "{loaded}");
 }
 
 #[test]
@@ -69,7 +78,7 @@ fn a_device_number_out_of_range_is_told_with_the_range() {
     fake.configure("devices=2");
     let library = Library::open(fake.path()).expect("a driver");
     for ordinal in [2, 3, u32::MAX] {
-        let error = CudaDevice::open(library, ordinal).err().expect("no such device");
+        let error = CudaDevice::open(library, ordinal).expect_err("no such device");
         assert_eq!(error, OpenError::NoSuchDevice { ordinal, count: 2 });
     }
     assert!(CudaDevice::open(library, 1).is_ok());
@@ -128,7 +137,6 @@ fn whatever_call_fails_the_error_is_typed_and_nothing_is_left() {
 fn opening_leaves_the_current_context_of_the_thread() {
     let fake = fake_cuda::load();
     let mut device = open(&fake).expect("a device");
-    use ace_alloc_cuda::device::{Device, DeviceFault};
     let none = DeviceFault::Refused { call: "cuMemGetInfo_v2", code: 201 };
     assert_eq!(device.memory(), Err(none), "no context is current yet");
     device.attach().expect("attached");

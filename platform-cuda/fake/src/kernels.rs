@@ -5,14 +5,14 @@
 
 use crate::code::{ILLEGAL_ADDRESS, INVALID_IMAGE, Outcome};
 use crate::memory::Memory;
-use std::{mem, ptr};
+use std::ptr;
 
 /// The host's version of a kernel.
 pub struct Twin {
     name: &'static str,
     /// Bytes of each argument: 4 or 8.
     pub argument_bytes: &'static [usize],
-    run: fn(&Memory, &[u64]) -> Outcome,
+    run: fn(&Reach<'_>, &[u64]) -> Outcome,
 }
 
 /// A kernel with its arguments, as they were when it was launched.
@@ -23,9 +23,15 @@ pub struct Launch {
 
 impl Launch {
     /// Does what the kernel does.
-    pub fn run(&self, memory: &Memory) -> Outcome {
-        (self.twin.run)(memory, &self.arguments)
+    pub fn run(&self, memory: &Memory, device: usize) -> Outcome {
+        (self.twin.run)(&Reach { memory, device }, &self.arguments)
     }
+}
+
+/// The memory that a kernel on this device may touch.
+struct Reach<'a> {
+    memory: &'a Memory,
+    device: usize,
 }
 
 static TWINS: &[Twin] = &[
@@ -57,17 +63,19 @@ pub fn entries(text: &str) -> Result<Vec<String>, u32> {
     Ok(text.split(".entry").skip(1).map(|rest| name(rest.trim_start())).collect())
 }
 
-/// The first of `count` numbers that a kernel may touch.
-fn numbers<T>(memory: &Memory, start: u64, count: u64) -> Result<*mut T, u32> {
-    let bytes = count.checked_mul(mem::size_of::<T>() as u64).ok_or(ILLEGAL_ADDRESS)?;
-    let first = ptr::with_exposed_provenance_mut::<T>(start as usize);
-    let is_usable = first.is_aligned() && memory.is_usable(start, bytes);
-    if is_usable { Ok(first) } else { Err(ILLEGAL_ADDRESS) }
+impl Reach<'_> {
+    /// The first of `count` numbers, all of which the kernel may touch.
+    fn numbers<T>(&self, start: u64, count: u64) -> Result<*mut T, u32> {
+        let bytes = count.checked_mul(size_of::<T>() as u64).ok_or(ILLEGAL_ADDRESS)?;
+        let first = ptr::with_exposed_provenance_mut::<T>(start as usize);
+        let is_usable = first.is_aligned() && self.memory.is_usable(self.device, start, bytes);
+        if is_usable { Ok(first) } else { Err(ILLEGAL_ADDRESS) }
+    }
 }
 
-fn fill(memory: &Memory, arguments: &[u64]) -> Outcome {
+fn fill(reach: &Reach<'_>, arguments: &[u64]) -> Outcome {
     let &[to, words, value] = arguments else { return Err(ILLEGAL_ADDRESS) };
-    let to = numbers::<u32>(memory, to, words)?;
+    let to = reach.numbers::<u32>(to, words)?;
     for index in 0..words as usize {
         // SAFETY: `numbers` found `words` of them mapped with access, and the lock on the state is held.
         unsafe { to.add(index).write(value as u32) };
@@ -75,10 +83,10 @@ fn fill(memory: &Memory, arguments: &[u64]) -> Outcome {
     Ok(())
 }
 
-fn checksum(memory: &Memory, arguments: &[u64]) -> Outcome {
+fn checksum(reach: &Reach<'_>, arguments: &[u64]) -> Outcome {
     let &[from, words, sum] = arguments else { return Err(ILLEGAL_ADDRESS) };
-    let from = numbers::<u32>(memory, from, words)?;
-    let sum = numbers::<u64>(memory, sum, 1)?;
+    let from = reach.numbers::<u32>(from, words)?;
+    let sum = reach.numbers::<u64>(sum, 1)?;
     // SAFETY: As in `fill`; mapped memory has contents, whatever they are.
     let words = (0..words as usize).map(|index| u64::from(unsafe { from.add(index).read() }));
     let total = words.fold(0, u64::wrapping_add);
@@ -87,9 +95,9 @@ fn checksum(memory: &Memory, arguments: &[u64]) -> Outcome {
     Ok(())
 }
 
-fn saxpy(memory: &Memory, arguments: &[u64]) -> Outcome {
+fn saxpy(reach: &Reach<'_>, arguments: &[u64]) -> Outcome {
     let &[y, x, words, a] = arguments else { return Err(ILLEGAL_ADDRESS) };
-    let (y, x) = (numbers::<f32>(memory, y, words)?, numbers::<f32>(memory, x, words)?);
+    let (y, x) = (reach.numbers::<f32>(y, words)?, reach.numbers::<f32>(x, words)?);
     let a = f32::from_bits(a as u32);
     for index in 0..words as usize {
         // SAFETY: As in `checksum`; the two may overlap, so no references are made.

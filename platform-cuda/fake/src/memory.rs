@@ -28,7 +28,8 @@ struct Block {
 struct Mapping {
     bytes: u64,
     handle: u64,
-    is_accessible: bool,
+    /// The devices that may touch it, a bit each.
+    access: u64,
 }
 
 /// What is reserved, created, mapped and pinned.
@@ -173,7 +174,7 @@ impl Memory {
         system_map(start, bytes, libc::PROT_NONE, libc::MAP_FIXED, Some(from))
             .ok_or(OPERATING_SYSTEM)?;
         block.is_mapped = true;
-        self.mappings.insert(start, Mapping { bytes, handle, is_accessible: false });
+        self.mappings.insert(start, Mapping { bytes, handle, access: 0 });
         Ok(())
     }
 
@@ -188,18 +189,20 @@ impl Memory {
         if at == end && bytes > 0 { Ok(starts) } else { Err(INVALID_VALUE) }
     }
 
-    /// Allows or forbids access to whole mappings.
-    pub fn set_access(&mut self, start: u64, bytes: u64, is_accessible: bool) -> Outcome {
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        let protection = if is_accessible { access } else { libc::PROT_NONE };
+    /// Allows or forbids a device access to whole mappings. The host may touch what any device may.
+    pub fn set_access(&mut self, start: u64, bytes: u64, device: usize, allow: bool) -> Outcome {
+        let bit = 1_u64.checked_shl(device as u32).ok_or(INVALID_VALUE)?;
         for at in self.mappings_of(start, bytes)? {
             let mapping = self.mappings.get_mut(&at).ok_or(INVALID_VALUE)?;
+            let access = if allow { mapping.access | bit } else { mapping.access & !bit };
+            let both = libc::PROT_READ | libc::PROT_WRITE;
+            let protection = if access == 0 { libc::PROT_NONE } else { both };
             // SAFETY: The range is a mapping of this file's, made by `map`.
             let done = unsafe { libc::mprotect(pointer(at), mapping.bytes as usize, protection) };
             if done != 0 {
                 return Err(OPERATING_SYSTEM);
             }
-            mapping.is_accessible = is_accessible;
+            mapping.access = access;
         }
         Ok(())
     }
@@ -219,12 +222,13 @@ impl Memory {
     }
 
     /// Whether a device may touch all of a range: mapped with access, or pinned host memory.
-    pub fn is_usable(&self, start: u64, bytes: u64) -> bool {
+    pub fn is_usable(&self, device: usize, start: u64, bytes: u64) -> bool {
+        let bit = 1_u64.checked_shl(device as u32).unwrap_or(0);
         let Some(end) = start.checked_add(bytes) else { return false };
         let mut at = start;
         while at < end {
             let Some((from, mapping)) = self.mappings.range(..=at).next_back() else { break };
-            if !mapping.is_accessible || from + mapping.bytes <= at {
+            if mapping.access & bit == 0 || from + mapping.bytes <= at {
                 break;
             }
             at = from + mapping.bytes;

@@ -44,7 +44,8 @@ pub struct Queue {
     streams: HashMap<StreamKey, u64>,
     events: HashMap<u64, Event>,
     engines: HashMap<(usize, Engine), u64>,
-    pending: BTreeMap<(u64, u64), Work>,
+    /// By the time of its end, then by its number; with its device.
+    pending: BTreeMap<(u64, u64), (usize, Work)>,
     queued: u64,
 }
 
@@ -88,12 +89,12 @@ impl Queue {
         *tail = end;
         self.engines.insert((device, engine), end);
         self.queued += 1;
-        self.pending.insert((end, self.queued), work);
+        self.pending.insert((end, self.queued), (device, work));
         Ok(end)
     }
 
-    /// The next piece of work that has ended by now, if any.
-    pub fn next_ended(&mut self, now_ns: u64) -> Option<Work> {
+    /// The next piece of work that has ended by now, if any, and its device.
+    pub fn next_ended(&mut self, now_ns: u64) -> Option<(usize, Work)> {
         let first = self.pending.first_entry()?;
         (first.key().0 <= now_ns).then(|| first.remove())
     }

@@ -100,26 +100,26 @@ impl State {
         } else {
             u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
         };
-        while let Some(work) = self.queue.next_ended(self.now_ns) {
-            if let Err(code) = self.finish(&work) {
+        while let Some((device, work)) = self.queue.next_ended(self.now_ns) {
+            if let Err(code) = self.finish(device, &work) {
                 self.misuses += 1;
                 self.lose(code);
             }
         }
     }
 
-    fn finish(&self, work: &Work) -> Outcome {
+    fn finish(&self, device: usize, work: &Work) -> Outcome {
         match *work {
             Work::Copy { to, from, bytes, engine, is_pinned } => {
-                let (device, host) = if engine == Engine::In { (to, from) } else { (from, to) };
-                let is_there = self.memory.is_usable(device, bytes);
+                let (there, host) = if engine == Engine::In { (to, from) } else { (from, to) };
+                let is_there = self.memory.is_usable(device, there, bytes);
                 if !is_there || is_pinned && !self.memory.is_pinned(host, bytes) {
                     return Err(ILLEGAL_ADDRESS);
                 }
                 self.memory.copy(to, from, bytes);
                 Ok(())
             }
-            Work::Kernel(ref launch) => launch.run(&self.memory),
+            Work::Kernel(ref launch) => launch.run(&self.memory, device),
         }
     }
 

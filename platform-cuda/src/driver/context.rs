@@ -11,6 +11,7 @@ use cuda_driver_sys::{CUcontext, CUdevice};
 use std::sync::{Arc, OnceLock};
 
 /// A retain of a primary context: the one that CUDA's runtime, and what is built on it, uses too.
+#[derive(Debug)]
 pub(super) struct Context {
     pub library: Library,
     pub device: CUdevice,

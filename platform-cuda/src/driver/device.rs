@@ -22,6 +22,7 @@ const PORTABLE: u32 = 1;
 ///
 /// Dropping it gives back what is its own: two streams, the events of its marks, the context once no mark,
 /// stream or module of it is left. What was reserved, created, mapped and pinned through it stays.
+#[derive(Debug)]
 pub struct CudaDevice {
     context: Arc<Context>,
     granularity: u64,

@@ -118,7 +118,7 @@ impl Library {
 
 impl fmt::Debug for Library {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Library").field("version", &self.version()).finish()
+        out.debug_struct("Library").finish_non_exhaustive()
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::vec::Vec;
 
 /// Code on a device.
+#[derive(Debug)]
 pub struct Module {
     context: Arc<Context>,
     handle: CUmodule,
@@ -59,6 +60,7 @@ impl Drop for Module {
 }
 
 /// A kernel.
+#[derive(Debug)]
 pub struct Function {
     module: Arc<Module>,
     handle: CUfunction,

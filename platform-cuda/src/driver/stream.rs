@@ -16,6 +16,7 @@ const TIMED: u32 = 0;
 const UNTIMED: u32 = 2;
 
 /// A queue of work on a device. It does not wait for the default stream.
+#[derive(Debug)]
 pub struct Stream {
     context: Arc<Context>,
     handle: CUstream,
@@ -78,6 +79,7 @@ impl Drop for Stream {
 }
 
 /// A point in a stream.
+#[derive(Debug)]
 pub struct Event {
     context: Arc<Context>,
     handle: CUevent,
@@ -161,6 +163,7 @@ impl Drop for Event {
 }
 
 /// Events that are not in use. A mark takes one and brings it back, so that in the long run none is made.
+#[derive(Debug)]
 pub(super) struct Pool {
     context: Arc<Context>,
     idle: Mutex<Vec<Event>>,
@@ -193,6 +196,7 @@ impl Pool {
 }
 
 /// A point in a queue of a [`super::CudaDevice`].
+#[derive(Debug)]
 pub struct Mark {
     /// Until it was seen ready.
     event: Option<Event>,

@@ -184,11 +184,12 @@ pub unsafe extern "C" fn cuMemSetAccess(
         }
         // SAFETY: The caller's promise.
         let access = unsafe { access.read() };
-        device(state, access.location)?;
+        let device = device(state, access.location)?;
         if access.flags != 0 && access.flags != READ_WRITE {
             return Err(INVALID_VALUE);
         }
-        state.memory.set_access(start, bytes as u64, access.flags == READ_WRITE)
+        let allow = access.flags == READ_WRITE;
+        state.memory.set_access(start, bytes as u64, device, allow)
     })
 }
 

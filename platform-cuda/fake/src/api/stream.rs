@@ -124,7 +124,7 @@ fn copy(
 ) -> Result<u64, u32> {
     let device = state.device()?;
     let (there, host) = if engine == Engine::In { (to, from) } else { (from, to) };
-    if !state.memory.is_usable(there, bytes) {
+    if !state.memory.is_usable(device, there, bytes) {
         return Err(INVALID_VALUE);
     }
     let is_pinned = state.memory.is_pinned(host, bytes);
