@@ -4,7 +4,7 @@ use super::code::{Code, result};
 use super::error::OpenError;
 use super::table::Functions;
 use crate::options;
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use core::{fmt, mem, ptr};
 use std::boxed::Box;
 use std::ffi::CString;
@@ -48,7 +48,10 @@ impl Library {
         let functions = match known {
             Some((_, functions)) => functions,
             None => {
-                let functions: &'static _ = Box::leak(Box::new(resolve(handle, path)?));
+                // SAFETY: The handle is never closed. A library with functions of all these names is the
+                // driver's, or stands in for it with the same ABI.
+                let functions = unsafe { resolve(|name| symbol(handle, name), path) }?;
+                let functions: &'static _ = Box::leak(Box::new(functions));
                 opened.push((handle.addr(), functions));
                 functions
             }
@@ -145,25 +148,69 @@ fn loader_says() -> String {
     unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
-/// The table of a library. An old driver lacks functions, so its version is asked for first.
-fn resolve(handle: *mut c_void, path: &Path) -> Result<Functions, OpenError> {
-    let look_up = |name: &CStr| {
-        // SAFETY: The handle is open for good, the name a C string.
-        let found = unsafe { libc::dlsym(handle, name.as_ptr()) };
-        (!found.is_null()).then_some(found)
-    };
-    if let Some(found) = look_up(c"cuDriverGetVersion") {
-        let mut version: c_int = 0;
-        // SAFETY: The driver declares the function so, and no other library is known to have the name.
-        let get: unsafe extern "C" fn(*mut c_int) -> u32 = unsafe { mem::transmute(found) };
-        // SAFETY: The driver writes a number to a place of ours.
-        let got = unsafe { get(&raw mut version) };
-        let version = version.try_into().unwrap_or(0);
-        if result(got).is_ok() && version < NEEDED_VERSION {
-            return Err(OpenError::DriverTooOld { version, needed: NEEDED_VERSION });
+/// Looks a function of a library up.
+///
+/// # Safety
+/// The loader gave the handle, and it was not closed.
+unsafe fn symbol(handle: *mut c_void, name: &CStr) -> Option<*mut c_void> {
+    // SAFETY: By the caller's promise the handle is open; the name is a C string.
+    let found = unsafe { libc::dlsym(handle, name.as_ptr()) };
+    (!found.is_null()).then_some(found)
+}
+
+/// The table of a library. If it lacks a function, its age may be the reason.
+///
+/// # Safety
+/// What `look_up` finds under a symbol is the driver's function of that name.
+unsafe fn resolve(
+    look_up: impl Fn(&CStr) -> Option<*mut c_void>,
+    path: &Path,
+) -> Result<Functions, OpenError> {
+    // SAFETY: The caller's promise.
+    let resolved = unsafe { Functions::resolve(&look_up) };
+    resolved.map_err(|symbol| {
+        let version = look_up(c"cuDriverGetVersion").and_then(|found| {
+            let mut version: c_int = 0;
+            // SAFETY: By the caller's promise this is its signature.
+            let get: unsafe extern "C" fn(*mut c_int) -> c_uint = unsafe { mem::transmute(found) };
+            // SAFETY: The driver writes a number to a place of ours.
+            result(unsafe { get(&raw mut version) }).ok()?;
+            u32::try_from(version).ok()
+        });
+        match version {
+            Some(version @ ..NEEDED_VERSION) => {
+                OpenError::DriverTooOld { version, needed: NEEDED_VERSION }
+            }
+            _ => OpenError::MissingSymbol { path: path.into(), symbol },
         }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// # Safety
+    /// `version` may be written to.
+    unsafe extern "C" fn version<const N: c_int>(version: *mut c_int) -> c_uint {
+        // SAFETY: The caller's promise.
+        unsafe { version.write(N) };
+        0
     }
-    // SAFETY: Symbols of these names are the driver's; a library with all of them is one.
-    let resolved = unsafe { Functions::resolve(look_up) };
-    resolved.map_err(|symbol| OpenError::MissingSymbol { path: path.into(), symbol })
+
+    /// What becomes of a library that has nothing but a version.
+    fn lacking(get_version: unsafe extern "C" fn(*mut c_int) -> c_uint) -> OpenError {
+        let look_up =
+            |name: &CStr| (name == c"cuDriverGetVersion").then_some(get_version as *mut c_void);
+        // SAFETY: The one function that is found has the driver's signature.
+        unsafe { resolve(look_up, Path::new("lib")) }.err().expect("functions are missing")
+    }
+
+    #[test]
+    fn a_library_that_lacks_functions_is_an_old_driver_if_its_version_says_so() {
+        let old = OpenError::DriverTooOld { version: 10_010, needed: NEEDED_VERSION };
+        assert_eq!(lacking(version::<10_010>), old);
+        let other = OpenError::MissingSymbol { path: "lib".into(), symbol: "cuInit" };
+        assert_eq!(lacking(version::<12_080>), other);
+    }
 }

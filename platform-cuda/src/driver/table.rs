@@ -41,13 +41,11 @@ macro_rules! functions {
                 look_up: impl Fn(&CStr) -> Option<*mut c_void>,
             ) -> Result<Self, &'static str> {
                 $(
-                    const _: () = assert!(!$symbol.is_empty());
-                    let symbol: &'static str = $symbol;
                     let name = concat!($symbol, "\0").as_bytes();
                     let found = CStr::from_bytes_with_nul(name).ok().and_then(&look_up);
-                    let found = found.ok_or(symbol)?;
+                    let found = found.ok_or($symbol)?;
                     // SAFETY: By the caller's promise, it has the signature of this row.
-                    let $name = Entry { symbol, function: unsafe {
+                    let $name = Entry { symbol: $symbol, function: unsafe {
                         core::mem::transmute::<
                             *mut c_void,
                             unsafe extern "C" fn($($argument),*) -> c_uint,
