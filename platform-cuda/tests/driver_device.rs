@@ -18,7 +18,8 @@ const _: fn() = || {
 };
 
 fn open(fake: &Fake) -> CudaDevice {
-    let library = Library::open(fake.path()).expect("a driver");
+    // SAFETY: The fake has the driver's ABI.
+    let library = unsafe { Library::open(fake.path()) }.expect("a driver");
     let mut device = CudaDevice::open(library, 0).expect("a device");
     device.attach().expect("attached");
     device
@@ -144,7 +145,8 @@ fn events_of_marks_are_used_again() {
 fn each_device_has_memory_of_its_own() {
     let fake = fake_cuda::load();
     fake.configure("devices=2");
-    let library = Library::open(fake.path()).expect("a driver");
+    // SAFETY: The fake has the driver's ABI.
+    let library = unsafe { Library::open(fake.path()) }.expect("a driver");
     let [mut first, mut second] =
         [0, 1].map(|ordinal| CudaDevice::open(library, ordinal).expect("a device"));
     let free = |devices: [&mut CudaDevice; 2]| {

@@ -15,7 +15,8 @@ const SMALL: &str =
 
 fn attached(fake: &Fake) -> CudaDevice {
     fake.configure(SMALL);
-    let library = Library::open(fake.path()).expect("a driver");
+    // SAFETY: The fake has the driver's ABI.
+    let library = unsafe { Library::open(fake.path()) }.expect("a driver");
     let mut device = CudaDevice::open(library, 0).expect("a device");
     device.attach().expect("attached");
     device
@@ -253,7 +254,8 @@ fn two_threads_may_use_one_library_at_once() {
     let fake = fake_cuda::load();
     fake.configure(SMALL);
     fake.configure("devices=2");
-    let library = Library::open(fake.path()).expect("a driver");
+    // SAFETY: The fake has the driver's ABI.
+    let library = unsafe { Library::open(fake.path()) }.expect("a driver");
     let rounds = |ordinal: u32| {
         let mut device = CudaDevice::open(library, ordinal).expect("a device");
         (0..20).try_for_each(|_| round_trip(&mut device))

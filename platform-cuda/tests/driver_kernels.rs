@@ -20,7 +20,8 @@ const PTX: &CStr = c".version 7.0\n.target sm_52\n.address_size 64\n\
     .visible .entry nobodys() { ret; }\n";
 
 fn open(fake: &Fake) -> CudaDevice {
-    let library = Library::open(fake.path()).expect("a driver");
+    // SAFETY: The fake has the driver's ABI.
+    let library = unsafe { Library::open(fake.path()) }.expect("a driver");
     let mut device = CudaDevice::open(library, 0).expect("a device");
     device.attach().expect("attached");
     device

@@ -9,8 +9,13 @@ use ace_alloc_tests::fake_cuda::{self, Fake, Live};
 use std::fs;
 use std::path::Path;
 
+fn library(path: impl AsRef<Path>) -> Result<Library, OpenError> {
+    // SAFETY: The fake has the driver's ABI, and other libraries here have none of its names.
+    unsafe { Library::open(path.as_ref()) }
+}
+
 fn open(fake: &Fake) -> Result<CudaDevice, OpenError> {
-    CudaDevice::open(Library::open(fake.path())?, 0)
+    CudaDevice::open(library(fake.path())?, 0)
 }
 
 fn failure(fake: &Fake) -> OpenError {
@@ -28,7 +33,7 @@ fn nothing_of_cuda_is_linked() {
 
 #[test]
 fn without_a_driver_the_error_says_what_to_install() {
-    let error = Library::open(Path::new("libcuda-of-nobody.so.1")).expect_err("no such library");
+    let error = library("libcuda-of-nobody.so.1").expect_err("no such library");
     assert!(
         matches!(&error, OpenError::NoDriver { path, .. } if path.starts_with("libcuda-of-nobody.so.1"))
     );
@@ -43,13 +48,13 @@ fn without_a_driver_the_error_says_what_to_install() {
 
 #[test]
 fn a_path_that_is_no_string_of_c_is_no_driver() {
-    let error = Library::open(Path::new("lib\0cuda.so")).expect_err("no such library");
+    let error = library("lib\0cuda.so").expect_err("no such library");
     assert!(matches!(error, OpenError::NoDriver { .. }), "{error}");
 }
 
 #[test]
 fn another_library_is_told_by_what_it_lacks() {
-    let error = Library::open(Path::new("libc.so.6")).expect_err("not a driver");
+    let error = library("libc.so.6").expect_err("not a driver");
     assert!(matches!(error, OpenError::MissingSymbol { symbol: "cuInit", .. }), "{error:?}");
     assert!(error.to_string().contains("no function cuInit"), "{error}");
 }
@@ -76,7 +81,7 @@ fn an_old_driver_is_told_by_its_version() {
 fn a_device_number_out_of_range_is_told_with_the_range() {
     let fake = fake_cuda::load();
     fake.configure("devices=2");
-    let library = Library::open(fake.path()).expect("a driver");
+    let library = library(fake.path()).expect("a driver");
     for ordinal in [2, 3, u32::MAX] {
         let error = CudaDevice::open(library, ordinal).expect_err("no such device");
         assert_eq!(error, OpenError::NoSuchDevice { ordinal, count: 2 });

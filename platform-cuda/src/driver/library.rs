@@ -34,22 +34,27 @@ impl Library {
     /// # Errors
     /// See [`OpenError`].
     pub fn find() -> Result<Self, OpenError> {
-        Self::open(&options::cuda_library())
+        // SAFETY: The loader's path and the environment are the user's word on what is to be trusted, as
+        // for every other library of the process.
+        unsafe { Self::open(&options::cuda_library()) }
     }
 
     /// A driver by its path, or by a name that the loader looks for.
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let handle = load(path)?;
+    ///
+    /// # Safety
+    /// Functions of the library that have the driver's names have its ABI, and its constructors do no harm.
+    pub unsafe fn open(path: &Path) -> Result<Self, OpenError> {
+        // SAFETY: The caller's promise.
+        let handle = unsafe { load(path) }?;
         let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
         let known = opened.iter().find(|(known, _)| *known == handle.addr());
         let functions = match known {
             Some((_, functions)) => functions,
             None => {
-                // SAFETY: The handle is never closed. A library with functions of all these names is the
-                // driver's, or stands in for it with the same ABI.
+                // SAFETY: The handle is never closed, and by the caller's promise the ABI is the driver's.
                 let functions = unsafe { resolve(|name| symbol(handle, name), path) }?;
                 let functions: &'static _ = Box::leak(Box::new(functions));
                 opened.push((handle.addr(), functions));
@@ -125,11 +130,15 @@ impl fmt::Debug for Library {
     }
 }
 
-fn load(path: &Path) -> Result<*mut c_void, OpenError> {
+/// Loads a library for good.
+///
+/// # Safety
+/// Its constructors do no harm.
+unsafe fn load(path: &Path) -> Result<*mut c_void, OpenError> {
     let no_driver = |reason: String| OpenError::NoDriver { path: path.into(), reason };
     let name = CString::new(path.as_os_str().as_bytes())
         .map_err(|_| no_driver("the path has a zero byte".to_string()))?;
-    // SAFETY: A C string. The library's constructors run; whoever names a library trusts it.
+    // SAFETY: A C string; for the constructors, the caller's promise.
     let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
     if handle.is_null() {
         return Err(no_driver(loader_says()));
