@@ -7,7 +7,7 @@ mod contender;
 mod row;
 
 pub use contender::Contender;
-pub use row::Row;
+pub use row::{Row, percentile};
 
 use crate::{
     device::Machine,
@@ -60,7 +60,9 @@ pub struct Case<'a> {
 pub enum Nonsense {
     /// Some state would never fit.
     #[error(
-        "{memory_bytes} bytes of memory are too few: the largest state of seed {seed} has {largest_bytes} bytes"
+        "{} of memory are too little: the largest state of seed {seed} has {}",
+        in_gb(*memory_bytes),
+        in_gb(*largest_bytes)
     )]
     TooLittleMemory {
         /// Of the device.
@@ -78,10 +80,17 @@ pub enum Nonsense {
     },
 }
 
-/// One seed's trace and machine, and which policy is to run on it.
-struct Job {
-    trace: Arc<Trace>,
-    machine: Machine,
+fn in_gb(bytes: u64) -> String {
+    format!("{:.3} GB", bytes as f64 / 1e9)
+}
+
+/// One run.
+///
+/// # Errors
+/// [`Nonsense`].
+pub fn once(case: &Case, contender: Contender, seed: u64) -> Result<Outcome, Nonsense> {
+    let trace = (case.trace)(seed);
+    contend(contender, &trace, (case.machine)(&trace, seed), seed)
 }
 
 /// Runs every contender on every case with every seed, on so many threads; `done` is called after each
@@ -133,10 +142,9 @@ fn outcomes(
                 Some((same, trace)) if same == which => trace,
                 _ => shared(&made[which], || (case.trace)(seed)),
             };
-            held = Some((which, Arc::clone(&trace)));
             let machine = (case.machine)(&trace, seed);
-            let contender = contenders[at % contenders.len()];
-            let result = prepare(trace, machine, seed).map(|job| contend(contender, &job, seed));
+            let result = contend(contenders[at % contenders.len()], &trace, machine, seed);
+            held = Some((which, trace));
             if result.is_err() {
                 failed_at.fetch_min(at, Relaxed);
             }
@@ -166,24 +174,25 @@ fn shared(place: &Mutex<Weak<Trace>>, make: impl FnOnce() -> Trace) -> Arc<Trace
     })
 }
 
-fn prepare(trace: Arc<Trace>, machine: Machine, seed: u64) -> Result<Job, Nonsense> {
+fn contend(
+    contender: Contender,
+    trace: &Trace,
+    machine: Machine,
+    seed: u64,
+) -> Result<Outcome, Nonsense> {
     if trace.steps.iter().all(|step| step.requests.is_empty()) {
         return Err(Nonsense::NoRequests { seed });
     }
-    let largest_bytes = trace.sizes.iter().copied().max().unwrap_or(0);
-    if largest_bytes > machine.memory_bytes {
-        let memory_bytes = machine.memory_bytes;
+    let (memory_bytes, largest) = (machine.memory_bytes, trace.sizes.iter().copied().max());
+    if let Some(largest_bytes) = largest.filter(|largest| *largest > memory_bytes) {
         return Err(Nonsense::TooLittleMemory { memory_bytes, largest_bytes, seed });
     }
-    Ok(Job { trace, machine })
-}
-
-fn contend(contender: Contender, job: &Job, seed: u64) -> Outcome {
-    if contender == Contender::Oracle {
-        run(&job.trace.with_truth(), job.machine, contender.arm(seed))
+    let arm = contender.arm(seed);
+    Ok(if contender == Contender::Oracle {
+        run(&trace.with_truth(), machine, arm)
     } else {
-        run(&job.trace, job.machine, contender.arm(seed))
-    }
+        run(trace, machine, arm)
+    })
 }
 
 #[cfg(test)]

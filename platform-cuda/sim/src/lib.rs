@@ -9,6 +9,7 @@ pub mod bound;
 pub mod device;
 pub mod experiment;
 pub mod run;
+pub mod traces;
 pub mod units;
 pub mod workload;
 

@@ -1,6 +1,7 @@
-//! `ace`: runs programs on ACE-Alloc (`ace run`), measures it (`ace bench`) and stresses it (`ace soak`).
-//! Floor: tool.
+//! `ace`: runs programs on ACE-Alloc (`ace run`), measures it (`ace bench`), stresses it (`ace soak`) and
+//! simulates the GPU memory of agents (`ace agents`). Floor: tool.
 
+mod agents;
 mod bench;
 mod child;
 mod library;
@@ -48,6 +49,14 @@ enum Command {
     /// exit code is 0 (clean), 1 (broken promises were found; each has a line) or 125 (there was no
     /// soak). SIGINT ends it early, with a verdict. The library is found as for `run`.
     Soak(soak::Args),
+    /// Simulate the GPU memory of many agents: which policy keeps the right states on the device.
+    ///
+    /// A model with a virtual clock: one processor, a link with a lane in each direction, requests that
+    /// are known when their step begins. It needs no GPU and takes seconds, and the same arguments give
+    /// the same figures. They compare policies with one another and with a bound that none can beat; they
+    /// are not measurements of a device. The exit code is 0, 2 (bad arguments) or 125 (other trouble).
+    #[command(subcommand)]
+    Agents(agents::Command),
     /// The process that `ace soak` soaks.
     #[command(name = soak::WORKER, hide = true)]
     SoakWorker(soak::Args),
@@ -94,6 +103,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args.program, args.report.as_ref()),
         Command::Bench { args } => bench::bench(&args),
         Command::Soak(args) => soak::soak(&args),
+        Command::Agents(command) => agents::agents(&command),
         Command::SoakWorker(args) => soak::work(&args),
     };
     match done {

@@ -23,7 +23,7 @@ pub struct Row {
     /// 99 of 100 were.
     pub p99_ms: f64,
     /// The most bytes of device memory in use at a time.
-    pub peak_device: f64,
+    pub peak_device: u64,
     /// Requests done in a second of virtual time.
     pub throughput: f64,
 }
@@ -44,7 +44,7 @@ impl Row {
             wasted_prefetch: totals.wasted_bytes as f64 / totals.prefetch_bytes.max(1) as f64,
             p50_ms: percentile(&latencies, 50) as f64 / 1e6,
             p99_ms: percentile(&latencies, 99) as f64 / 1e6,
-            peak_device: outcome.peak_bytes as f64,
+            peak_device: outcome.peak_bytes,
             throughput: latencies.len() as f64 * 1e9 / outcome.ns.max(1) as f64,
         }
     }
@@ -64,7 +64,7 @@ impl Row {
             wasted_prefetch: mean(|run| run.wasted_prefetch),
             p50_ms: mean(|run| run.p50_ms),
             p99_ms: mean(|run| run.p99_ms),
-            peak_device: mean(|run| run.peak_device),
+            peak_device: mean(|run| run.peak_device as f64).round() as u64,
             throughput: mean(|run| run.throughput),
         }
     }
