@@ -6,7 +6,7 @@
 //! | `sweep` | a setting that takes several values |
 //! | `compare`, `simulate`, `replay` | a command each |
 //! | `output` | where the rows go |
-//! | `table`, `plot` | what the user sees |
+//! | `table`, `sustained`, `plot` | what the user sees |
 
 mod args;
 mod compare;
@@ -14,6 +14,7 @@ mod output;
 mod plot;
 mod replay;
 mod simulate;
+mod sustained;
 mod sweep;
 mod table;
 

@@ -56,7 +56,7 @@ enum Command {
     /// the same figures. They compare policies with one another and with a bound that none can beat; they
     /// are not measurements of a device. The exit code is 0, 2 (bad arguments) or 125 (other trouble).
     #[command(subcommand)]
-    Agents(agents::Command),
+    Agents(Box<agents::Command>),
     /// The process that `ace soak` soaks.
     #[command(name = soak::WORKER, hide = true)]
     SoakWorker(soak::Args),

@@ -8,7 +8,7 @@ use super::{
 use crate::Trouble;
 use ace_alloc_cuda_sim::{
     Machine, Trace,
-    experiment::{self, Case, Memory, Row},
+    experiment::{self, Case, Machines, Memory, Row},
     workload::Size,
 };
 use std::{num::NonZero, thread};
@@ -89,10 +89,7 @@ pub fn vary<'a>(
     memory: Memory,
     trace: impl Fn(u64) -> Trace + Copy + Sync + 'a,
 ) -> Vec<Case<'a>> {
-    let case = |machine: Box<dyn Fn(&Trace, u64) -> Machine + Sync + 'a>| Case {
-        trace: Box::new(trace),
-        machine,
-    };
+    let case = |machine: Machines<'a>| Case { trace: Box::new(trace), machine };
     match sweep {
         Sweep::Agents(_) => Vec::new(),
         Sweep::Memory(sizes) => {

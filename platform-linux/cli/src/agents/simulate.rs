@@ -42,43 +42,58 @@ pub fn simulate(args: &Args) -> Result<(), Trouble> {
 }
 
 fn report(args: &Args, trace: &Trace, machine: &Machine, outcome: &Outcome) -> String {
-    let row = Row::of(args.policy, outcome);
-    let totals = &outcome.totals;
-    let requests = outcome.latencies_ns.len();
-    let gb = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
-    let percent = |share: f64| format!("{:.1} %", share * 100.0);
-    let mut latencies = outcome.latencies_ns.clone();
-    latencies.sort_unstable();
-    let ms = |at: usize| format!("{:.1}", percentile(&latencies, at) as f64 / 1e6);
-    let uses = (totals.hits + totals.misses).max(1) as f64;
-    let lines = [
+    let lines = setting(args, trace, machine).into_iter().chain(results(args, outcome));
+    lines.map(|(name, value)| format!("{name:<12} {value}\n")).collect()
+}
+
+fn gb(bytes: u64) -> String {
+    format!("{:.1} GB", bytes as f64 / 1e9)
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+type Line = (&'static str, String);
+
+fn setting(args: &Args, trace: &Trace, machine: &Machine) -> [Line; 4] {
+    let requests: usize = trace.steps.iter().map(|step| step.requests.len()).sum();
+    let (agents, steps) = (trace.sizes.len(), trace.steps.len());
+    let states = gb(trace.sizes.iter().sum());
+    let link = machine.inward_bytes_per_second as f64 / 1e9;
+    let (memory, compute_ms) = (gb(machine.memory_bytes), machine.compute_ns as f64 / 1e6);
+    let seed = args.seed;
+    [
         ("policy", args.policy.name().to_owned()),
         ("workload", args.workload.in_words()),
         (
             "",
             format!(
-                "{} agents with {}, {} steps, {requests} requests, seed {}",
-                trace.sizes.len(),
-                gb(trace.sizes.iter().sum()),
-                trace.steps.len(),
-                args.seed
+                "{agents} agents with {states}, {steps} steps, {requests} requests, seed {seed}"
             ),
         ),
         (
             "device",
             format!(
-                "simulated: {} for states, link of {} GB/s each way, {} ms a request",
-                gb(machine.memory_bytes),
-                machine.inward_bytes_per_second as f64 / 1e9,
-                machine.compute_ns as f64 / 1e6
+                "simulated: {memory} for states, link of {link} GB/s each way, {compute_ms} ms a request"
             ),
         ),
+    ]
+}
+
+fn results(args: &Args, outcome: &Outcome) -> [Line; 8] {
+    let row = Row::of(args.policy, outcome);
+    let totals = &outcome.totals;
+    let mut latencies = outcome.latencies_ns.clone();
+    latencies.sort_unstable();
+    let ms = |at: usize| format!("{:.1} ms", percentile(&latencies, at) as f64 / 1e6);
+    let uses = (totals.hits + totals.misses).max(1) as f64;
+    let (needed, least) = (outcome.ns as f64 / 1e9, outcome.bound.ns as f64 / 1e9);
+    [
         (
             "time",
             format!(
-                "{:.3} s; no policy needs less than {:.3} s: {:.2} times the bound",
-                outcome.ns as f64 / 1e9,
-                outcome.bound.ns as f64 / 1e9,
+                "{needed:.3} s; no policy needs less than {least:.3} s: {:.2} times the bound",
                 row.time_over_bound
             ),
         ),
@@ -105,11 +120,7 @@ fn report(args: &Args, trace: &Trace, machine: &Machine, outcome: &Outcome) -> S
                 totals.evictions
             ),
         ),
-        (
-            "latency",
-            format!("p50 {} ms, p90 {} ms, p99 {} ms, most {} ms", ms(50), ms(90), ms(99), ms(100)),
-        ),
+        ("latency", format!("p50 {}, p90 {}, p99 {}, most {}", ms(50), ms(90), ms(99), ms(100))),
         ("peak memory", gb(outcome.peak_bytes)),
-    ];
-    lines.map(|(name, value)| format!("{name:<12} {value}\n")).concat()
+    ]
 }

@@ -1,6 +1,6 @@
 //! The rows as a table for people. Floor: tool.
 
-use super::output::Findings;
+use super::{output::Findings, sustained};
 use ace_alloc_cuda_sim::experiment::Row;
 
 const HEADS: [&str; 8] =
@@ -24,7 +24,7 @@ fn cells(row: &Row) -> [String; 8] {
     ]
 }
 
-/// Columns as wide as they must be: words to the left, numbers to the right.
+/// The rows, and how many agents each policy sustains if their number varies.
 pub fn table(findings: &Findings) -> String {
     let point = findings.groups.first().and_then(|group| group.point);
     let mut lines: Vec<Vec<String>> = Vec::new();
@@ -38,22 +38,27 @@ pub fn table(findings: &Findings) -> String {
             lines.push(words.chain(cells(row)).collect());
         }
     }
-    let words_at = usize::from(point.is_some());
+    let rows = aligned(&lines, point.map_or(0, |_| 1));
+    let mut text = format!("{}\n{}\n\n{rows}", findings.title, findings.device);
+    let sustained = sustained::lines(findings);
+    if !sustained.is_empty() {
+        text += "\nagents that a policy sustains at the throughput of lru:\n\n";
+        text += &aligned(&sustained, usize::MAX);
+    }
+    text
+}
+
+/// Columns as wide as they must be: numbers to the right, and the column of words to the left.
+fn aligned(lines: &[Vec<String>], words_at: usize) -> String {
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
-    let widths: Vec<usize> = (0..lines[0].len()).filter_map(width).collect();
-    let mut text = format!("{}\n{}\n\n", findings.title, findings.device);
-    for line in &lines {
-        let mut written = String::new();
-        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
-            let gap = if column == 0 { "" } else { "  " };
-            let padding = " ".repeat(width - cell.chars().count());
-            if column == words_at {
-                written += &format!("{gap}{cell}{padding}");
-            } else {
-                written += &format!("{gap}{padding}{cell}");
-            }
-        }
-        text += written.trim_end();
+    let columns = lines.first().map_or(0, Vec::len);
+    let widths: Vec<usize> = (0..columns).filter_map(width).collect();
+    let mut text = String::new();
+    for line in lines {
+        let cells = line.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
+            if column == words_at { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+        });
+        text += cells.collect::<Vec<_>>().join("  ").trim_end();
         text.push('\n');
     }
     text

@@ -44,8 +44,7 @@ fn draw_panel(panel: &Area, rows: &[Row], figure: Figure) -> Drawn {
     let thick = (pitch * 7 / 10).clamp(2, 40);
     let heading = style::letters(15, INK, HPos::Left, VPos::Top);
     panel.draw_text(figure.title, &heading, (NAMES, 12))?;
-    for (row, value) in rows.iter().zip(&values) {
-        let nth = rows.iter().position(|other| other.policy == row.policy).unwrap_or(0) as i32;
+    for ((nth, row), value) in (0..).zip(rows).zip(&values) {
         let top = TOP + nth * pitch + (pitch - thick) / 2;
         let middle = top + thick / 2;
         let ends = [(NAMES, top), (across(*value), top + thick)];
@@ -54,7 +53,8 @@ fn draw_panel(panel: &Area, rows: &[Row], figure: Figure) -> Drawn {
         panel.draw_text(row.policy, &name, (NAMES - 8, middle))?;
         let number = style::letters(13, INK, HPos::Left, VPos::Center);
         let beside = (across(*value) + 6, middle);
-        panel.draw_text(&format!("{value:.2}"), &number, beside)?;
+        let written = if value.is_finite() { format!("{value:.2}") } else { "-".to_owned() };
+        panel.draw_text(&written, &number, beside)?;
     }
     let bottom = TOP + rows.len() as i32 * pitch;
     let axis = PathElement::new([(NAMES, TOP), (NAMES, bottom)], FAINT.stroke_width(1));

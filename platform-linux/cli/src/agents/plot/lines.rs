@@ -6,12 +6,18 @@ use super::{
 };
 use crate::agents::{output::Findings, sweep::Point};
 use plotters::{
+    coord::{
+        ranged1d::{Ranged, ValueFormatter},
+        types::RangedCoordf64,
+    },
     prelude::*,
     style::text_anchor::{HPos, VPos},
 };
 
 /// Space for the legend.
 const LEGEND: i32 = 150;
+/// The product's policy.
+const OWN: &str = "ace";
 /// Above the highest value.
 const HEADROOM: f64 = 1.06;
 
@@ -84,41 +90,48 @@ fn draw_chart(area: &Area, lines: &[Line], figure: Figure, axis: &str) -> Drawn 
     let mut builder = ChartBuilder::on(area);
     builder.margin_left(16).margin_right(8).margin_top(10).margin_bottom(10);
     builder.x_label_area_size(46).y_label_area_size(64);
-    let letters = style::letters(13, INK, HPos::Center, VPos::Top);
+    let values = low..high;
     if axis.starts_with("time") {
-        let mut chart = builder.build_cartesian_2d((first..last).log_scale(), low..high)?;
-        let mut mesh = chart.configure_mesh();
-        mesh.x_desc(axis)
-            .y_desc(figure.title)
-            .label_style(letters.clone())
-            .axis_desc_style(letters);
-        mesh.light_line_style(TRANSPARENT).bold_line_style(FAINT).axis_style(INK).draw()?;
-        for line in lines {
-            let (stroke, dot) = pens(line);
-            chart.draw_series(LineSeries::new(line.points.iter().copied(), stroke))?;
-            chart.draw_series(line.points.iter().map(|point| Circle::new(*point, 3, dot)))?;
-        }
+        draw_on(builder.build_cartesian_2d((first..last).log_scale(), values)?, lines, figure, axis)
     } else {
-        let mut chart = builder.build_cartesian_2d(first..last, low..high)?;
-        let mut mesh = chart.configure_mesh();
-        mesh.x_desc(axis)
-            .y_desc(figure.title)
-            .label_style(letters.clone())
-            .axis_desc_style(letters);
-        mesh.light_line_style(TRANSPARENT).bold_line_style(FAINT).axis_style(INK).draw()?;
-        for line in lines {
-            let (stroke, dot) = pens(line);
-            chart.draw_series(LineSeries::new(line.points.iter().copied(), stroke))?;
-            chart.draw_series(line.points.iter().map(|point| Circle::new(*point, 3, dot)))?;
-        }
+        draw_on(builder.build_cartesian_2d(first..last, values)?, lines, figure, axis)
+    }
+}
+
+fn draw_on<X>(
+    mut chart: ChartContext<SVGBackend, Cartesian2d<X, RangedCoordf64>>,
+    lines: &[Line],
+    figure: Figure,
+    axis: &str,
+) -> Drawn
+where
+    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
+    let letters = style::letters(13, INK, HPos::Center, VPos::Top);
+    let mut mesh = chart.configure_mesh();
+    mesh.x_label_formatter(&short).y_label_formatter(&short);
+    mesh.x_desc(axis).y_desc(figure.title).label_style(letters.clone()).axis_desc_style(letters);
+    mesh.light_line_style(TRANSPARENT).bold_line_style(FAINT).axis_style(INK).draw()?;
+    // The widest first, so that what lies on it is seen.
+    let own = |line: &&Line| line.policy == OWN;
+    for line in lines.iter().filter(own).chain(lines.iter().filter(|line| !own(line))) {
+        let (stroke, dot) = pens(line);
+        chart.draw_series(LineSeries::new(line.points.iter().copied(), stroke))?;
+        chart.draw_series(line.points.iter().map(|point| Circle::new(*point, 3, dot)))?;
     }
     Ok(())
 }
 
-/// The product's own line is the thick one.
+/// As few digits as it takes, and no more than three after the point.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as it is called")]
+fn short(value: &f64) -> String {
+    format!("{}", (value * 1000.0).round() / 1000.0)
+}
+
+/// The product's own line is wide.
 fn pens(line: &Line) -> (ShapeStyle, ShapeStyle) {
     let colour = style::colour(line.policy);
-    (colour.stroke_width(if line.policy == "ace" { 3 } else { 2 }), colour.filled())
+    (colour.stroke_width(if line.policy == OWN { 7 } else { 2 }), colour.filled())
 }
 
 /// In the order of the lines' ends, so that a name is near its line.
