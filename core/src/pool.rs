@@ -245,7 +245,8 @@ impl<'a, P: Platform> Locked<'a, P> {
     /// memory for them, and nothing was noted.
     fn take_into_use(&mut self, head: u32, units: u32) -> Option<u32> {
         let arena = self.arena;
-        if !<P::Pages as PageProvider>::TOUCHABLE {
+        // Dirty units have kept their memory.
+        if !<P::Pages as PageProvider>::TOUCHABLE && !self.spans.all_dirty(arena, head, units) {
             // SAFETY: the units were just taken from the free ones of the arena.
             unsafe { self.shared.pages.populate(arena.region(head, units)) }.ok()?;
         }

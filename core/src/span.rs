@@ -7,6 +7,7 @@
 //! * S2 `span(last)` of a run in use is not Free.
 //! * S3 A set dirty bit belongs to a free unit: a unit of a free run, a free unit of a superslab, or of
 //!   an empty slab in the warm pool. `dirty_units` counts the set bits.
+//! * S4 A dirty unit was in use since it was last purged; so it has memory, if its provider populates.
 
 use crate::{
     arena::Arena,
@@ -273,6 +274,13 @@ impl Spans {
             self.dirty_units += (mask & !bits.get()).count_ones();
             bits.set(bits.get() | mask);
         });
+    }
+
+    /// Whether all these units are dirty.
+    pub fn all_dirty<G: Geometry>(&self, arena: &Arena<G>, head: u32, units: u32) -> bool {
+        let mut all = true;
+        for_words(head, units, |word, mask| all &= arena.dirty_word(word).get() & mask == mask);
+        all
     }
 
     /// Notes that these units are in use now. Returns how many may hold old content; the others read

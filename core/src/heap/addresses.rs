@@ -2,8 +2,9 @@
 //!
 //! Blocks are addresses: of a device's memory, of a bus, of physical frames. What is known of them lies in
 //! the tables beside the range, so the same slabs, superslabs, spans and hysteresis serve them. No thread
-//! holds anything here: each call takes the pool's lock, and a free is checked before it changes anything,
-//! so misuse is an answer and not a report to the platform.
+//! holds anything here: each call takes the pool's lock, and the bitmap alone tells which blocks of a slab
+//! are in use. So a free is checked before it changes anything, and misuse is an answer, not a report to
+//! the platform.
 
 use super::audit::ledger_of;
 use crate::{
@@ -15,6 +16,8 @@ use crate::{
     pool::Shared,
     size_class::SizeClass,
     slab::Slab,
+    stats::BlockStats,
+    sync::RelaxedU64,
 };
 use core::ptr::without_provenance_mut;
 
@@ -34,13 +37,22 @@ pub struct Extent {
 /// geometry keeps prefixes in tables.
 pub struct AddressHeap<P: Platform> {
     shared: Shared<P>,
+    // Written under the pool's lock.
+    blocks: RelaxedU64,
+    bytes: RelaxedU64,
+    peak_bytes: RelaxedU64,
 }
 
 impl<P: Platform> AddressHeap<P> {
     /// A heap that has reserved nothing yet; the first allocation does.
     pub const fn new(pages: P::Pages) -> Self {
         const { assert!(matches!(P::Geometry::PREFIX, Placement::Table), "nothing inside slabs") }
-        Self { shared: Shared::new(pages) }
+        Self {
+            shared: Shared::new(pages),
+            blocks: RelaxedU64::new(0),
+            bytes: RelaxedU64::new(0),
+            peak_bytes: RelaxedU64::new(0),
+        }
     }
 
     /// The numbers that may change while the heap runs; of use here are those about memory that is kept.
@@ -67,18 +79,20 @@ impl<P: Platform> AddressHeap<P> {
 
     fn try_alloc(&self, bytes: usize, align: usize) -> Option<Extent> {
         let mut pool = self.shared.lock()?;
-        match SizeClass::aligned(bytes, align.max(16)) {
+        let extent = match SizeClass::aligned(bytes, align.max(16)) {
             Some(class) if class.bytes() <= P::Geometry::CLASS_MAX => {
-                let address = pool.alloc_block(class)?.addr();
-                Some(Extent { address, bytes: class.bytes() })
+                Extent { address: pool.take_block(class)?.addr(), bytes: class.bytes() }
             }
             _ => {
-                let start = pool.alloc_large(bytes, align)?.start;
-                let head = pool.arena.unit_of(start.addr().get());
-                let bytes = pool.arena.span(head).large_bytes();
-                Some(Extent { address: start.addr().get(), bytes })
+                let address = pool.alloc_large(bytes, align)?.start.addr().get();
+                let head = pool.arena.unit_of(address);
+                Extent { address, bytes: pool.arena.span(head).large_bytes() }
             }
-        }
+        };
+        self.blocks.add(1);
+        self.bytes.add(extent.bytes as u64);
+        self.peak_bytes.set(self.peak_bytes.get().max(self.bytes.get()));
+        Some(extent)
     }
 
     /// Frees the block at this address. Returns its size in bytes, as [`Self::size_of`] told it.
@@ -92,18 +106,21 @@ impl<P: Platform> AddressHeap<P> {
     pub unsafe fn free(&self, address: usize) -> Result<usize, MisuseKind> {
         self.shared.arena().ok_or(MisuseKind::Foreign)?;
         let mut pool = self.shared.lock().ok_or(MisuseKind::Foreign)?;
-        match gate::place(&self.shared, address) {
+        let bytes = match gate::place(&self.shared, address) {
             Place::Slab(class) => {
-                pool.free_block(without_provenance_mut(address), class)?;
-                Ok(class.bytes())
+                pool.put_block(without_provenance_mut(address), class)?;
+                class.bytes()
             }
             Place::Large(unit) => {
                 let bytes = pool.arena.span(unit).large_bytes();
                 pool.free_large(unit);
-                Ok(bytes)
+                bytes
             }
-            other => Err(fault(other)),
-        }
+            other => return Err(fault(other)),
+        };
+        self.blocks.sub(1);
+        self.bytes.sub(bytes as u64);
+        Ok(bytes)
     }
 
     /// Bytes of the block at this address, as many as were asked for or more.
@@ -116,7 +133,6 @@ impl<P: Platform> AddressHeap<P> {
         match gate::place(&self.shared, address) {
             Place::Slab(class) => {
                 let slab = Slab::of(pool.arena, address, class);
-                // Nothing is in magazines here: a block that its slab does not have is live.
                 if slab.is_out(address) { Ok(class.bytes()) } else { Err(slab.fault(address)) }
             }
             Place::Large(unit) => Ok(pool.arena.span(unit).large_bytes()),
@@ -135,10 +151,24 @@ impl<P: Platform> AddressHeap<P> {
         pool.purge_to(keep_bytes)
     }
 
+    /// Blocks in use, and their bytes as [`Self::size_of`] tells.
+    pub fn live(&self) -> BlockStats {
+        BlockStats { blocks: self.blocks.get() as usize, bytes: self.bytes.get() as usize }
+    }
+
+    /// Most bytes that ever were in use.
+    pub fn peak_bytes(&self) -> usize {
+        self.peak_bytes.get() as usize
+    }
+
     /// As [`crate::Heap::ledger`]; committed bytes are addresses in use or free, with memory behind them
     /// or not.
     pub fn ledger(&self) -> Ledger {
-        ledger_of(&self.shared)
+        let mut ledger = ledger_of(&self.shared);
+        for class in &mut ledger.classes {
+            class.live = class.used;
+        }
+        ledger
     }
 }
 

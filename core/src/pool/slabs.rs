@@ -146,7 +146,13 @@ impl<'a, P: Platform> Locked<'a, P> {
             while let Some(slab) = self.warm[class.index()].slabs.first(arena, class) {
                 self.warm[class.index()].slabs.remove(&slab);
                 self.warm[class.index()].len -= 1;
-                self.dissolve(&slab);
+                if Arena::<P::Geometry>::PURGE_KEEPS_SLABS {
+                    // Marked dirty where they are when they came here; one of a prefill is not (S4).
+                    slab.prefix.formatted.set(0);
+                    self.give_unused(slab.head(), slab.units());
+                } else {
+                    self.dissolve(&slab);
+                }
             }
         }
     }
@@ -182,6 +188,13 @@ impl<'a, P: Platform> Locked<'a, P> {
     /// A block of a slab of the pool. `None`: out of pages.
     #[inline(never)]
     pub fn alloc_block(&mut self, class: SizeClass) -> Option<*mut u8> {
+        let block = self.take_block(class)?;
+        self.arena.set_live(block.addr());
+        Some(block)
+    }
+
+    /// [`Self::alloc_block`], but the bitmap alone knows of it: for heaps that keep no block elsewhere.
+    pub fn take_block(&mut self, class: SizeClass) -> Option<*mut u8> {
         let arena = self.arena;
         let slab = match self.partial[class.index()].first(arena, class) {
             Some(slab) => slab,
@@ -196,7 +209,6 @@ impl<'a, P: Platform> Locked<'a, P> {
         if slab.is_full() {
             self.partial[class.index()].remove(&slab);
         }
-        arena.set_live(block.addr());
         Some(block)
     }
 
@@ -211,9 +223,20 @@ impl<'a, P: Platform> Locked<'a, P> {
         block: *mut u8,
         class: SizeClass,
     ) -> Result<Option<Slab<'a, P::Geometry>>, MisuseKind> {
-        let arena = self.arena;
-        let slab = Slab::of(arena, block.addr(), class);
-        slab.retire(block.addr())?;
+        Slab::of(self.arena, block.addr(), class).retire(block.addr())?;
+        self.put_block(block, class)
+    }
+
+    /// [`Self::free_block`] for a block of [`Self::take_block`].
+    ///
+    /// # Errors
+    /// The block is not out; nothing is changed then.
+    pub fn put_block(
+        &mut self,
+        block: *mut u8,
+        class: SizeClass,
+    ) -> Result<Option<Slab<'a, P::Geometry>>, MisuseKind> {
+        let slab = Slab::of(self.arena, block.addr(), class);
         slab.put(block)?;
         self.meter.pool_frees.add(1);
         let list = &self.partial[class.index()];

@@ -27,6 +27,8 @@ pub(super) struct Granules<D: Device> {
     pub(super) mapped_bytes: u64,
     /// Most that ever were.
     pub(super) peak_bytes: u64,
+    /// Whether a device refused to unmap a granule that nothing is in.
+    mapped_for_nothing: bool,
     lost: Option<DeviceFault>,
     /// Why the last request failed, unless it was for lack of memory.
     pub(super) refusal: Option<DeviceFault>,
@@ -45,6 +47,7 @@ impl<D: Device> Granules<D> {
             limit_bytes,
             mapped_bytes: 0,
             peak_bytes: 0,
+            mapped_for_nothing: false,
             lost: None,
             refusal: None,
         }
@@ -87,15 +90,23 @@ impl<D: Device> Granules<D> {
     }
 
     /// Takes the memory of `bytes` bytes at `offset` for needless, and gives back every granule of which
-    /// all is. `false`: the device would not have one; it is as it was.
-    pub(super) fn purge(&mut self, offset: u64, bytes: u64) -> bool {
+    /// all is. One that the device would not have stays mapped, for [`Self::sweep`] or for later use.
+    pub(super) fn purge(&mut self, offset: u64, bytes: u64) {
         let units = units(offset, bytes);
         self.refusal = self.lost;
         if units.end.div_ceil(64) <= self.held.len() {
             for_words(&units, |word, mask| self.held[word] &= !mask);
         }
         let granules = self.granules(offset, bytes);
-        self.unmap_idle(granules.start..granules.end.min(self.blocks.len()))
+        self.unmap_idle(granules.start..granules.end.min(self.blocks.len()));
+    }
+
+    /// Gives back every granule that is mapped for nothing.
+    pub(super) fn sweep(&mut self) {
+        if self.mapped_for_nothing {
+            self.mapped_for_nothing = false;
+            self.unmap_idle(0..self.blocks.len());
+        }
     }
 
     fn granules(&self, offset: u64, bytes: u64) -> Range<usize> {
@@ -149,19 +160,17 @@ impl<D: Device> Granules<D> {
         Ok(())
     }
 
-    /// Unmaps the granules of a range of which no unit is held. `false`: the device refused one.
-    fn unmap_idle(&mut self, granules: Range<usize>) -> bool {
-        let mut done = true;
+    /// Unmaps the granules of a range of which no unit is held.
+    fn unmap_idle(&mut self, granules: Range<usize>) {
         for granule in granules {
             if self.blocks[granule].is_some()
                 && !self.is_held(granule)
                 && let Err(fault) = self.unmap(granule)
             {
                 self.note(fault);
-                done = false;
+                self.mapped_for_nothing = true;
             }
         }
-        done
     }
 
     fn unmap(&mut self, granule: usize) -> Result<(), DeviceFault> {

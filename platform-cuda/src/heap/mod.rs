@@ -33,15 +33,8 @@ use ace_alloc::{
     geometry::Placement,
     ledger::{Imbalance, Ledger},
 };
+use core::marker::PhantomData;
 use pages::DevicePages;
-use std::{
-    marker::PhantomData,
-    sync::{
-        OnceLock,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::Instant,
-};
 
 /// Bytes of a unit.
 const UNIT: u64 = DeviceGeometry::UNIT as u64;
@@ -82,9 +75,15 @@ impl<D: Device + Send + 'static> Platform for DevicePlatform<D> {
     type Threads = NoThreads;
     type Lock = parking_lot::RawMutex;
 
+    /// At the grain of the kernel's tick, without a system call.
     fn now_ms() -> Option<u64> {
-        static BEGIN: OnceLock<Instant> = OnceLock::new();
-        u64::try_from(BEGIN.get_or_init(Instant::now).elapsed().as_millis()).ok()
+        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: `now` is a valid place for the answer.
+        if unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut now) } != 0 {
+            return None;
+        }
+        let (seconds, nanos) = (u64::try_from(now.tv_sec).ok()?, u64::try_from(now.tv_nsec).ok()?);
+        Some(seconds * 1000 + nanos / 1_000_000)
     }
 
     /// A heap of addresses answers misuse with an error and reports none.
@@ -159,9 +158,6 @@ impl Stats {
 pub struct DeviceHeap<D: Device + Send + 'static> {
     heap: AddressHeap<DevicePlatform<D>>,
     min_align: u64,
-    blocks: AtomicU64,
-    live_bytes: AtomicU64,
-    peak_live_bytes: AtomicU64,
 }
 
 impl<D: Device + Send + 'static> DeviceHeap<D> {
@@ -179,8 +175,7 @@ impl<D: Device + Send + 'static> DeviceHeap<D> {
         let pages = DevicePages::new(device, granule, limit_bytes, range_bytes, most_align);
         let heap = AddressHeap::new(pages);
         heap.dials().set_dirty_floor_kib(u32::try_from(keep_bytes >> 10).unwrap_or(u32::MAX));
-        let (blocks, live_bytes) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Self { heap, min_align, blocks, live_bytes, peak_live_bytes: AtomicU64::new(0) })
+        Ok(Self { heap, min_align })
     }
 
     /// A block of at least `bytes` bytes, aligned to `align`, a power of two.
@@ -201,16 +196,10 @@ impl<D: Device + Send + 'static> DeviceHeap<D> {
             (Ok(bytes), Ok(align)) => self.heap.alloc(bytes, align),
             _ => None,
         };
-        let Some((block, address)) =
-            block.and_then(|block| Some((block, pages.to_device(block.address)?)))
-        else {
+        let Some(address) = block.and_then(|block| pages.to_device(block.address)) else {
             let refusal = pages.granules().refusal;
             return Err(refusal.map_or(HeapError::OutOfMemory { bytes }, HeapError::Device));
         };
-        let size = block.bytes as u64;
-        self.blocks.fetch_add(1, Relaxed);
-        let live = self.live_bytes.fetch_add(size, Relaxed) + size;
-        self.peak_live_bytes.fetch_max(live, Relaxed);
         Ok(address)
     }
 
@@ -227,10 +216,7 @@ impl<D: Device + Send + 'static> DeviceHeap<D> {
         let shadow =
             self.heap.pages().to_shadow(address).ok_or_else(|| misuse(MisuseKind::Foreign))?;
         // SAFETY: the caller's promise.
-        let size = unsafe { self.heap.free(shadow) }.map_err(misuse)?;
-        self.blocks.fetch_sub(1, Relaxed);
-        self.live_bytes.fetch_sub(size as u64, Relaxed);
-        Ok(())
+        unsafe { self.heap.free(shadow) }.map(drop).map_err(misuse)
     }
 
     /// Bytes of the block at this address: those that were asked for, or a few more.
@@ -254,7 +240,9 @@ impl<D: Device + Send + 'static> DeviceHeap<D> {
     pub fn trim(&self, keep_bytes: u64) -> u64 {
         let before = self.heap.pages().granules().mapped_bytes;
         self.heap.trim(usize::try_from(keep_bytes).unwrap_or(usize::MAX));
-        before.saturating_sub(self.heap.pages().granules().mapped_bytes)
+        let mut granules = self.heap.pages().granules();
+        granules.sweep();
+        before.saturating_sub(granules.mapped_bytes)
     }
 
     /// Moves the bound on the memory that the heap holds. What it holds beyond a lower bound it keeps; see
@@ -265,11 +253,12 @@ impl<D: Device + Send + 'static> DeviceHeap<D> {
 
     /// What the heap holds.
     pub fn stats(&self) -> Stats {
+        let live = self.heap.live();
         let granules = self.heap.pages().granules();
         Stats {
-            blocks: self.blocks.load(Relaxed),
-            live_bytes: self.live_bytes.load(Relaxed),
-            peak_live_bytes: self.peak_live_bytes.load(Relaxed),
+            blocks: live.blocks as u64,
+            live_bytes: live.bytes as u64,
+            peak_live_bytes: self.heap.peak_bytes() as u64,
             mapped_bytes: granules.mapped_bytes,
             peak_mapped_bytes: granules.peak_bytes,
             limit_bytes: granules.limit_bytes,
@@ -289,6 +278,6 @@ impl<D: Device + Send + 'static> DeviceHeap<D> {
 
 impl<D: Device + Send + 'static> Drop for DeviceHeap<D> {
     fn drop(&mut self) {
-        self.heap.trim(0);
+        self.trim(0);
     }
 }

@@ -111,8 +111,8 @@ unsafe impl<D: Device + Send + 'static> PageProvider for DevicePages<D> {
 
     unsafe fn purge(&self, blocks: Region) -> Purged {
         let Some(offset) = self.offset(blocks) else { return Purged::Kept };
-        let given_back = self.granules().purge(offset, blocks.bytes as u64);
-        if given_back { Purged::Zeroed } else { Purged::Kept }
+        self.granules().purge(offset, blocks.bytes as u64);
+        Purged::Zeroed
     }
 
     /// The reservation goes with the provider.
