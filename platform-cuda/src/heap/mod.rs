@@ -39,23 +39,24 @@ use pages::DevicePages;
 /// Bytes of a unit.
 const UNIT: u64 = DeviceGeometry::UNIT as u64;
 
-/// 16 KiB units: unlike a host's pages, what rounding leaves over in a block is memory all the same, and
-/// above the largest class a block is rounded up to units. Superslabs of 1 MiB, up to 512 GiB of addresses.
+/// 32 KiB units: unlike a host's pages, what rounding leaves over in a block is memory all the same, and
+/// above the largest class a block is rounded up to units. Superslabs are as large as a usual granule,
+/// 2 MiB, so an empty one goes back. Up to 512 GiB of addresses.
 #[derive(Debug)]
 pub struct DeviceGeometry;
 
 impl Geometry for DeviceGeometry {
-    const UNIT_SHIFT: u32 = 14;
+    const UNIT_SHIFT: u32 = 15;
     const SUPERSLAB_UNITS: u32 = 64;
-    const MAX_UNITS: u32 = 1 << 25;
+    const MAX_UNITS: u32 = 1 << 24;
     const MIN_UNITS: u32 = 64;
-    const COMMIT_UNITS: u32 = 1024;
+    const COMMIT_UNITS: u32 = 512;
     // No thread has magazines; these two are of no account here.
     const MAGAZINE_SLOTS: usize = 128;
     const MAGAZINE_BYTES: usize = 512 << 10;
     const MAX_HEAPS: u32 = 1;
-    // Slabs have four units: of the next classes, 24 and 28 KiB, they would hold two blocks and a gap.
-    const CLASS_MAX: usize = 20 << 10;
+    // Slabs have four units: of the next classes, 48 and 56 KiB, they would hold two blocks and a gap.
+    const CLASS_MAX: usize = 40 << 10;
     const HUGE_MIN: usize = usize::MAX / 2;
     const PREFIX: Placement = Placement::Table;
 }
@@ -95,7 +96,7 @@ impl<D: Device + Send + 'static> Platform for DevicePlatform<D> {
 pub struct Settings {
     /// Most bytes of the device's memory that the heap holds.
     pub limit_bytes: u64,
-    /// Alignment in bytes of every block, and what sizes are rounded to: a power of two, 16 to 16384. CUDA's
+    /// Alignment in bytes of every block, and what sizes are rounded to: a power of two, 16 to 32768. CUDA's
     /// own allocators give 256.
     pub min_align: u64,
     /// Most bytes of addresses to set aside; no more of the heap can ever be in use. Far more than the
