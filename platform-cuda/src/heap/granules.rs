@@ -174,15 +174,12 @@ impl<D: Device> Granules<D> {
     }
 
     fn unmap(&mut self, granule: usize) -> Result<(), DeviceFault> {
+        // With the device, the mapping is gone.
         if self.lost.is_none() {
             self.device.attach()?;
             // SAFETY: `map` put a block of this size there. No block of the heap lies in it, and who freed
             // the last one promised that no work of the device touches it any more.
-            match unsafe { self.device.unmap(self.address(granule), self.granule_bytes) } {
-                // With the device, the mapping is gone.
-                Ok(()) | Err(DeviceFault::Lost { .. }) => {}
-                refused => return refused,
-            }
+            unsafe { self.device.unmap(self.address(granule), self.granule_bytes) }?;
         }
         self.mapped_bytes -= self.granule_bytes;
         match self.blocks[granule].take() {

@@ -40,6 +40,15 @@ fn blocks_are_apart_aligned_and_mapped() {
 #[test]
 fn memory_that_is_used_up_is_an_answer_and_comes_back_in_full() {
     let limit_bytes = 64 * MIB;
+    let granules = [(0, 64), (8 * MIB, 64), (64 * MIB, 64)];
+    for (granule_bytes, most) in granules {
+        let mut stage = Stage::new(2 * MIB, Settings { granule_bytes, limit_bytes, ..settings() });
+        for _ in 0..most {
+            stage.step(Op::Allocate(limit_bytes / most, 1));
+        }
+        assert_eq!(stage.refusals, 0, "blocks begin at a granule and fill it");
+        stage.finish();
+    }
     let mut random = Random::new(random::seed() + 3);
     for (bytes, most_lost) in [(256, 0), (5000, 6), (16 << 10, 0), (90 << 10, 8), (3 * MIB, 2)] {
         let mut stage = Stage::new(2 * MIB, Settings { limit_bytes, ..settings() });
@@ -119,8 +128,26 @@ fn a_device_that_is_lost_is_told_and_frees_go_on() {
         }
         let large = stage.heap.allocate(300 * MIB, 1);
         assert_eq!(large, Err(HeapError::Device(LOST)), "lost at call {call}");
-        assert_eq!(HeapError::Device(LOST).to_string(), LOST.to_string());
+        stage.abandon();
+        stage.heap.trim(0);
+        assert_eq!(stage.heap.stats().mapped_bytes, 0, "it has nothing of ours any more");
     }
+    assert_eq!(HeapError::Device(LOST).to_string(), LOST.to_string());
+}
+
+#[test]
+fn what_a_device_refused_is_not_the_reason_of_later_failures() {
+    let mut stage = Stage::new(2 * MIB, settings());
+    stage.step(Op::Allocate(10 * MIB, 1));
+    stage.model.set_fault(Fault::From(0), REFUSED);
+    stage.free_all();
+    assert_eq!((stage.heap.trim(0), stage.heap.stats().mapped_bytes), (0, 10 * MIB));
+    let refused = stage.heap.allocate(20 * MIB, 1);
+    assert_eq!(refused, Err(HeapError::Device(REFUSED)));
+    stage.model.set_fault(Fault::Never, REFUSED);
+    let bytes = 600 * MIB;
+    assert_eq!(stage.heap.allocate(bytes, 1), Err(HeapError::OutOfMemory { bytes }));
+    stage.finish();
 }
 
 #[test]
@@ -205,6 +232,7 @@ fn the_limit_can_be_moved() {
     stage.step(Op::Allocate(6 * MIB, 1));
     stage.step(Op::Allocate(6 * MIB, 1));
     assert_eq!((stage.refusals, stage.heap.stats().limit_bytes), (1, 8 * MIB));
+    assert_eq!(stage.heap.stats().mapped_bytes, 6 * MIB, "the half of what was refused");
     stage.heap.set_limit_bytes(12 * MIB);
     stage.step(Op::Allocate(6 * MIB, 1));
     assert_eq!(stage.refusals, 1);

@@ -139,6 +139,15 @@ impl Stage {
         }
     }
 
+    /// Frees everything, whether there is memory behind it still or not.
+    pub fn abandon(&mut self) {
+        self.ends.clear();
+        for (address, _) in self.live.drain(..) {
+            // SAFETY: there is no device, so nothing works on it.
+            unsafe { self.heap.free(address) }.expect("a live block");
+        }
+    }
+
     /// Frees everything; then nothing must be left, neither memory nor addresses.
     pub fn finish(mut self) {
         self.free_all();
