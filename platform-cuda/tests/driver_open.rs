@@ -117,6 +117,22 @@ fn results_that_nobody_knows_are_shown_by_number() {
 }
 
 #[test]
+fn results_that_the_machine_must_answer_for_come_with_a_hint() {
+    let fake = fake_cuda::load();
+    fake.configure("fail=cuDevicePrimaryCtxRetain:1:2");
+    let full = failure(&fake);
+    assert_eq!(full, OpenError::NoMemory { ordinal: 0 });
+    assert!(full.to_string().contains("`nvidia-smi` lists the processes"), "{full}");
+    fake.configure("fail=cuInit:1:803");
+    let mixed = failure(&fake).to_string();
+    assert_eq!(
+        mixed,
+        "cuInit failed with 803: the driver's library and kernel module have different versions; \
+         restart the machine"
+    );
+}
+
+#[test]
 fn whatever_call_fails_the_error_is_typed_and_nothing_is_left() {
     let fake = fake_cuda::load();
     let (mut failed, mut k) = (0, 0);

@@ -1,6 +1,6 @@
 //! The fake of the CUDA driver's library: built, opened, and controlled by a test.
 
-use crate::product::{build, profile, target_folder};
+use crate::product::build_here;
 use std::ffi::{CStr, CString, c_void};
 use std::mem;
 use std::path::{Path, PathBuf};
@@ -57,7 +57,7 @@ pub fn load() -> Fake {
 fn library() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     LIBRARY.get_or_init(|| {
-        let built = build(&target_folder(), &profile(), &["--package", "ace-alloc-cuda-fake"]);
+        let built = build_here(&["--package", "ace-alloc-cuda-fake"]);
         let path = built.join("libace_fake_cuda.so");
         let name = CString::new(path.to_str().expect("a path in UTF-8")).expect("no zero in it");
         // SAFETY: The library's constructors are those of Rust's std.

@@ -58,13 +58,22 @@ pub fn build(target: &Path, profile: &str, arguments: &[&str]) -> PathBuf {
     target.join(profile)
 }
 
+/// Runs `cargo build` for the profile and target folder of this test.
+///
+/// # Panics
+/// If the build fails.
+#[must_use]
+pub fn build_here(arguments: &[&str]) -> PathBuf {
+    build(&target_folder(), &profile(), arguments)
+}
+
 /// The target folder that this test was built into.
 #[must_use]
 pub fn target_folder() -> PathBuf {
     profile_folder().parent().expect("a target folder").to_path_buf()
 }
 
-pub(crate) fn profile() -> String {
+fn profile() -> String {
     profile_folder().file_name().expect("a profile").to_string_lossy().into_owned()
 }
 

@@ -2,7 +2,6 @@
 //! Floor: lift.
 
 use super::code::{Code, result};
-use super::error::OpenError;
 use super::library::Library;
 use crate::device::DeviceFault;
 use core::ffi::c_uint;
@@ -37,12 +36,12 @@ pub(super) use call;
 
 impl Context {
     /// Retains the primary context of a device. It need not be current on any thread.
-    pub fn retain(library: Library, device: CUdevice) -> Result<Arc<Self>, OpenError> {
+    pub fn retain(library: Library, device: CUdevice) -> Result<Arc<Self>, DeviceFault> {
         let mut handle = ptr::null_mut();
         let entry = &library.functions.context_retain;
         // SAFETY: The driver writes a handle to a place of ours, and checks the device.
         let got = result(unsafe { (entry.function)(&raw mut handle, device) });
-        got.map_err(|code| library.failed(entry.symbol, code))?;
+        got.map_err(|code| code.fault(entry.symbol))?;
         Ok(Arc::new(Self { library, device, handle, lost: OnceLock::new() }))
     }
 
@@ -91,16 +90,6 @@ impl Context {
         mut call: impl FnMut() -> Result<(), DeviceFault>,
     ) -> Result<(), DeviceFault> {
         call().or_else(|fault| if self.is_lost() { Err(fault) } else { call() })
-    }
-
-    /// What an error is for somebody who opens a device.
-    pub fn open_error(&self, fault: DeviceFault) -> OpenError {
-        match fault {
-            DeviceFault::OutOfMemory => self.library.failed("the device", Code(2)),
-            DeviceFault::Lost { call, code } | DeviceFault::Refused { call, code } => {
-                self.library.failed(call, Code(code))
-            }
-        }
     }
 }
 

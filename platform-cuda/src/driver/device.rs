@@ -1,5 +1,6 @@
 //! A device of CUDA as the engine sees it. Floor: first.
 
+use super::code::{Code, result};
 use super::context::{Context, call};
 use super::error::OpenError;
 use super::library::Library;
@@ -38,8 +39,13 @@ impl CudaDevice {
     /// See [`OpenError`].
     pub fn open(library: Library, ordinal: u32) -> Result<Self, OpenError> {
         let device = find(library, ordinal)?;
-        let context = Context::retain(library, device)?;
-        let explain = |fault| context.open_error(fault);
+        let explain = |fault| match fault {
+            DeviceFault::OutOfMemory => OpenError::NoMemory { ordinal },
+            DeviceFault::Lost { call, code } | DeviceFault::Refused { call, code } => {
+                library.failed(call, Code(code))
+            }
+        };
+        let context = Context::retain(library, device).map_err(explain)?;
         if attribute(&context, VIRTUAL_MEMORY).map_err(explain)? == 0 {
             return Err(OpenError::NoVirtualMemory { ordinal });
         }
@@ -113,7 +119,7 @@ fn find(library: Library, ordinal: u32) -> Result<CUdevice, OpenError> {
     let mut device = 0;
     let call = &library.functions.device_get;
     // SAFETY: The driver writes a handle to a place of ours.
-    let got = super::code::result(unsafe { (call.function)(&raw mut device, number) });
+    let got = result(unsafe { (call.function)(&raw mut device, number) });
     got.map_err(|code| library.failed(call.symbol, code))?;
     Ok(device)
 }

@@ -42,6 +42,11 @@ pub enum OpenError {
         /// Its number, from 0.
         ordinal: u32,
     },
+    /// The device has no memory for a context and two streams.
+    NoMemory {
+        /// Its number, from 0.
+        ordinal: u32,
+    },
     /// A call failed.
     Failed {
         /// Which.
@@ -90,12 +95,35 @@ impl fmt::Display for OpenError {
                 "device {ordinal} can't map memory under reserved addresses, as some virtual GPUs \
                  can't; choose another device, or ask for a profile that can"
             ),
+            Self::NoMemory { ordinal } => write!(
+                out,
+                "device {ordinal} has no memory left for a context; `nvidia-smi` lists the processes \
+                 that use it"
+            ),
             Self::Failed { call, code: Code(code), name } => {
                 write!(out, "{call} failed with {code}")?;
-                name.map_or(Ok(()), |name| write!(out, " ({name})"))
+                name.map_or(Ok(()), |name| write!(out, " ({name})"))?;
+                hint(*code).map_or(Ok(()), |hint| write!(out, ": {hint}"))
             }
         }
     }
+}
+
+/// What may be behind a result, where the machine must be put right rather than the program.
+fn hint(code: u32) -> Option<&'static str> {
+    Some(match code {
+        3 => "a driver that was started before a fork does not work in the child",
+        46 => "another process has the device for itself",
+        802 => "a service of the machine, such as the fabric manager, is not running yet",
+        803 => {
+            "the driver's library and kernel module have different versions; restart the machine"
+        }
+        804 => {
+            "the driver's library is a forward-compatible one, which the device does not support"
+        }
+        999 => "the driver's kernel module may be missing or hung; see what `nvidia-smi` says",
+        _ => return None,
+    })
 }
 
 impl core::error::Error for OpenError {}
