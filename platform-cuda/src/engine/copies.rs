@@ -205,10 +205,12 @@ impl<M> Lanes<M> {
             return Err(DeviceFault::Lost { call: "mark", code: 0 });
         };
         match device.is_ready(mark) {
-            Err(fault @ DeviceFault::Refused { .. }) => {
+            Err(lost @ DeviceFault::Lost { .. }) => Err(lost),
+            Err(_) if piece.refusals < MOST_REFUSALS => {
                 piece.refusals += 1;
-                if piece.refusals < MOST_REFUSALS { Ok(false) } else { Err(fault) }
+                Ok(false)
             }
+            Err(_) => Err(DeviceFault::Lost { call: "is_ready", code: 0 }),
             answer => answer,
         }
     }
