@@ -1,63 +1,24 @@
-//! Promises of the whole house, from agents to the driver: the engine over `CudaDevice` over the fake, with
-//! kernels of the users' own. Contents are right whenever they are granted, nothing goes too early, nothing
-//! is left over; whichever call fails, once or for good. Floor: garden.
-//!
-//! `ACE_TEST_SEED` varies the runs.
+//! The engine call by call, on a clock of the fake's: whichever call of the driver fails, once or for good.
+//! Floor: garden.
 
-#![cfg(feature = "driver")]
-
+use super::agents::{AGENTS, BUDGET_BYTES, Filler, Plain, bytes_of, device, ends, settings};
 use ace_alloc_cuda::device::DeviceAddress;
 use ace_alloc_cuda::distance::{NextUse, Source};
-use ace_alloc_cuda::driver::{Argument, CudaDevice, Function, Grid, Library, Stream};
-use ace_alloc_cuda::engine::{EngineError, GroupId, Host, HostCopy, Pace, Settings};
+use ace_alloc_cuda::driver::CudaDevice;
+use ace_alloc_cuda::engine::{EngineError, GroupId, Host, HostCopy, Pace};
 use ace_alloc_cuda::planner::Handle;
 use ace_alloc_cuda::policy::Hedge;
-use ace_alloc_cuda::state::{AgentId, AgentState, Contents, Kind};
+use ace_alloc_cuda::state::AgentId;
 use ace_alloc_tests::fake_cuda::{self, Fake, Live};
 use ace_alloc_tests::random::{self, Random};
 use std::collections::BTreeMap;
-use std::ptr;
 
-const GRAIN: u64 = 64 << 10;
-const BUDGET_BYTES: u64 = 8 * GRAIN;
-/// Memory is short: of 16 states, a few fit. A grain is copied in 16 µs, and a question takes 10.
-const OPTIONS: &str = "memory_bytes=786432 granularity_bytes=65536 kernel_ns=30000 \
-    in_bytes_per_second=4000000000 out_bytes_per_second=4000000000";
-const AGENTS: u64 = 8;
-const GRID: Grid = Grid { blocks: [1, 1, 1], threads: [256, 1, 1] };
 /// A queue that goes nowhere for so many turns is stuck.
 const MOST_TURNS: usize = 20_000;
 
 /// Of a run in which a call fails; and so many calls there are in it.
 const ROUNDS: u64 = 16;
 const LEAST_CALLS: u64 = 300;
-
-/// A state of an agent: so many grains.
-struct Plain {
-    agent: AgentId,
-    grains: u64,
-}
-
-impl AgentState for Plain {
-    fn id(&self) -> u64 {
-        self.agent.0
-    }
-    fn owners(&self) -> Vec<AgentId> {
-        vec![self.agent]
-    }
-    fn bytes(&self) -> u64 {
-        self.grains * GRAIN
-    }
-    fn kind(&self) -> Kind {
-        Kind::Opaque
-    }
-    fn contents(&self) -> Contents {
-        Contents::Host { version: 1 }
-    }
-    fn reload_cost_ns(&self) -> u64 {
-        self.grains * 16_000
-    }
-}
 
 /// What a state must hold: this number, in every word.
 struct Shadow {
@@ -69,40 +30,22 @@ struct Shadow {
 struct House<'a> {
     fake: &'a Fake,
     host: Host<CudaDevice>,
-    stream: Stream,
-    fill: Function,
+    filler: Filler,
     states: BTreeMap<Handle, Shadow>,
     random: Random,
     refused: u64,
 }
 
-fn bytes_of(value: u32, words: u64) -> Vec<u8> {
-    value.to_le_bytes().repeat(words as usize)
-}
-
 impl<'a> House<'a> {
     /// An engine with two states for each agent. Nothing fails yet.
     fn new(fake: &'a Fake, seed: u64) -> Self {
-        fake.reset();
-        fake.configure(OPTIONS);
-        // SAFETY: The fake has the driver's ABI.
-        let library = unsafe { Library::open(fake.path()) }.expect("a driver");
-        let device = CudaDevice::open(library, 0).expect("a device");
-        let stream = device.stream().expect("a stream");
-        let module = device.module(c".version 7.0\n.target sm_52\n.visible .entry ace_fill(\n)");
-        let fill = module.and_then(|module| module.function(c"ace_fill")).expect("a kernel");
-        let settings = Settings {
-            chunk_bytes: 3 * GRAIN / 2,
-            block_bytes: 2 * GRAIN,
-            window_ns: 200_000,
-            ..Settings::new(BUDGET_BYTES, 6 * GRAIN as usize)
-        };
-        let host = Host::new(device, Box::new(Hedge), settings).expect("an engine");
+        let device = device(fake);
+        let filler = Filler::new(&device);
+        let host = Host::new(device, Box::new(Hedge), settings()).expect("an engine");
         let (states, random) = (BTreeMap::new(), Random::new(seed));
-        let mut house = Self { fake, host, stream, fill, states, random, refused: 0 };
-        for number in 0..2 * AGENTS {
-            let plain = Plain { agent: AgentId(number % AGENTS), grains: 1 + number % 3 };
-            let (words, value) = (plain.bytes() / 4, number as u32);
+        let mut house = Self { fake, host, filler, states, random, refused: 0 };
+        for (value, plain) in (0..).zip(Plain::all()) {
+            let words = plain.words();
             let contents = bytes_of(value, words);
             let state = house.host.register(&plain, HostCopy::KeptFrom(&contents));
             let shadow = Shadow { agent: plain.agent, words, value };
@@ -155,14 +98,13 @@ impl<'a> House<'a> {
             let Ok((address, is_fresh)) = self.host.granted_state(id, *state) else { continue };
             assert!(!is_fresh, "all of them came with contents");
             let shadow = &self.states[state];
-            let ends = [address, address.plus(4 * (shadow.words - 1))].map(word);
-            assert_eq!(ends, [shadow.value; 2], "contents that were granted");
             let words = shadow.words;
+            assert_eq!(ends(address, words), [shadow.value; 2], "contents that were granted");
             if self.random.below(2) == 0 && self.host.wrote(id, *state, 0..4 * words).is_ok() {
                 self.launch(*state, address);
             }
         }
-        let queue = self.stream.as_queue();
+        let queue = self.filler.stream.as_queue();
         // SAFETY: The stream lives as long as the house.
         let ended = unsafe { self.host.end_after(id, queue) };
         if let Err(EngineError::Device(_)) = ended {
@@ -175,10 +117,8 @@ impl<'a> House<'a> {
     fn launch(&mut self, state: Handle, address: DeviceAddress) {
         let value = self.random.draw() as u32;
         let Some(shadow) = self.states.get_mut(&state) else { return };
-        let arguments =
-            [Argument::Address(address), Argument::U64(shadow.words), Argument::U32(value)];
-        // SAFETY: The kernel's arguments; the engine keeps the memory until the stream has come past it.
-        if unsafe { self.fill.launch(GRID, &self.stream, &arguments) }.is_ok() {
+        // SAFETY: The engine keeps the memory until the stream has come past it.
+        if unsafe { self.filler.fill(address, shadow.words, value) } {
             shadow.value = value;
         }
     }
@@ -186,7 +126,7 @@ impl<'a> House<'a> {
     /// Whether all have ended well.
     fn wait_for_kernels(&self) -> bool {
         // One call fails at most; after a loss all do.
-        self.stream.synchronize().or_else(|_| self.stream.synchronize()).is_ok()
+        self.filler.stream.synchronize().or_else(|_| self.filler.stream.synchronize()).is_ok()
     }
 
     fn rest(&mut self) {
@@ -221,12 +161,6 @@ impl<'a> House<'a> {
         drop(self);
         assert_eq!((fake.live(), misuses), (Live::default(), 0));
     }
-}
-
-/// A word of the fake's device memory, which is the host's.
-fn word(address: DeviceAddress) -> u32 {
-    // SAFETY: The engine granted the address, and nothing on the device writes there now.
-    unsafe { ptr::with_exposed_provenance::<u32>(address.0 as usize).read() }
 }
 
 /// A run in which a rule is in force. Returns whether there were calls enough for it.

@@ -1,0 +1,93 @@
+//! The engine with its thread, and users in threads of their own, each with a stream. Floor: garden.
+
+use super::agents::{AGENTS, Filler, Plain, bytes_of, device, ends, settings};
+use ace_alloc_cuda::distance::{NextUse, Source};
+use ace_alloc_cuda::driver::CudaDevice;
+use ace_alloc_cuda::engine::{Engine, HostCopy};
+use ace_alloc_cuda::planner::Handle;
+use ace_alloc_cuda::policy::Hedge;
+use ace_alloc_cuda::state::AgentId;
+use ace_alloc_tests::fake_cuda::{self, Live};
+use ace_alloc_tests::random::{self, Random};
+use std::thread;
+
+const THREADS: u64 = 4;
+const USES: usize = 60;
+
+/// A state and what it must hold.
+#[derive(Clone, Copy)]
+struct Own {
+    agent: AgentId,
+    state: Handle,
+    words: u64,
+    value: u32,
+}
+
+/// Uses the states of some agents, which nobody else does. A use ends when its kernel has, and meanwhile the
+/// next one begins.
+fn user(engine: &Engine<CudaDevice>, filler: &Filler, mut own: Vec<Own>, mut random: Random) {
+    for turn in 0..USES {
+        let agent = own[random.below(own.len())].agent;
+        let next = NextUse::at((turn + random.below(9)) as u64);
+        engine.expect(agent, Source::Hint, next).expect("an agent with states");
+        let mut group: Vec<&mut Own> = own.iter_mut().filter(|own| own.agent == agent).collect();
+        group.truncate(1 + random.below(2));
+        let states: Vec<Handle> = group.iter().map(|own| own.state).collect();
+        let lease = engine.acquire(agent, &states).expect("granted");
+        // What the last use of the same state queued is done before it is looked at.
+        filler.stream.synchronize().expect("no fault");
+        for own in group {
+            let address = lease.address(own.state).expect("part of the lease");
+            assert_eq!(ends(address, own.words), [own.value; 2], "contents that were granted");
+            if random.below(2) == 0 {
+                lease.wrote(own.state, 0..4 * own.words).expect("in use");
+                own.value = random.draw() as u32;
+                // SAFETY: The lease ends after the stream has come past it.
+                assert!(unsafe { filler.fill(address, own.words, own.value) });
+            }
+        }
+        // SAFETY: The stream lives, and all work on the states is queued there.
+        unsafe { lease.end_after(filler.stream.as_queue()) }.expect("no fault");
+    }
+}
+
+fn run(options: &str) {
+    let (fake, seed) = (fake_cuda::load(), random::seed());
+    let device = device(&fake);
+    fake.configure(options);
+    let fillers: Vec<Filler> = (0..THREADS).map(|_| Filler::new(&device)).collect();
+    let engine = Engine::start(device, Box::new(Hedge), settings()).expect("an engine");
+    let states: Vec<Own> = (0..)
+        .zip(Plain::all())
+        .map(|(value, plain)| {
+            let (agent, words) = (plain.agent, plain.words());
+            let contents = bytes_of(value, words);
+            let state = engine.register(&plain, HostCopy::KeptFrom(&contents)).expect("sound");
+            Own { agent, state, words, value }
+        })
+        .collect();
+    thread::scope(|scope| {
+        for (number, filler) in (0..THREADS).zip(&fillers) {
+            let is_own = |own: &&Own| own.agent.0 % THREADS == number;
+            let own: Vec<Own> = states.iter().filter(is_own).copied().collect();
+            assert_eq!(own.len() as u64, 2 * AGENTS / THREADS);
+            let (engine, random) = (&engine, Random::new(seed ^ number));
+            scope.spawn(move || user(engine, filler, own, random));
+        }
+    });
+    let totals = engine.stats().expect("it runs").totals;
+    assert!(totals.evictions > 0 && totals.written_bytes > 0, "memory is short: {totals:?}");
+    engine.stop().expect("no lease is left");
+    drop((engine, fillers));
+    assert_eq!((fake.live(), fake.misuses()), (Live::default(), 0));
+}
+
+#[test]
+fn threads_find_what_they_left_while_time_passes_by_calls() {
+    run("");
+}
+
+#[test]
+fn threads_find_what_they_left_in_real_time() {
+    run("real_time=1");
+}
