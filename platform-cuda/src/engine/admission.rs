@@ -111,7 +111,6 @@ impl<D: Device> Host<D> {
         let Some(mut group) = self.uses.groups.remove(&id) else { return false };
         self.disband(id, &group);
         group.granted.clear();
-        group.fresh.clear();
         group.phase = Phase::Queued;
         self.uses.groups.insert(id, group);
         self.uses.queue.push_front(id);
@@ -190,16 +189,16 @@ impl<D: Device> Host<D> {
 
     fn was_granted(&mut self, state: Handle, agent: AgentId, fresh: bool) {
         let id = self.take_turn(state, agent);
+        if let Some(entry) = self.entries.get_mut(&state) {
+            entry.is_fresh = fresh;
+        }
         let group = id.and_then(|id| self.uses.groups.get_mut(&id));
-        let Some(Group { granted, fresh: empty, phase, .. }) = group else {
+        let Some(Group { granted, phase, .. }) = group else {
             // The group was refused between the grant and the news of it.
             let _ = self.planner.observe(Event::End { state });
             return;
         };
         granted.insert(state);
-        if fresh {
-            empty.insert(state);
-        }
         if let Phase::Loading(missing) = phase {
             *missing -= 1;
             if *missing == 0 {

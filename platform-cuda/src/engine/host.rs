@@ -56,6 +56,8 @@ pub(super) struct Entry<B> {
     pub claims: u32,
     /// Whose `Begin` the planner has not answered.
     pub waiting: VecDeque<Turn>,
+    /// It has device memory that nobody has written to.
+    pub is_fresh: bool,
     /// Why it could not be moved when that was tried last.
     pub fault: Option<DeviceFault>,
 }
@@ -198,7 +200,14 @@ impl<D: Device> Host<D> {
         let total_bytes = device.memory()?.total_bytes;
         let mut arena = Arena::new(settings.pinned_bytes);
         let least_bytes = settings.chunk_bytes;
-        let (inward, outward) = staging(&mut device, &mut arena, &settings)?;
+        let (inward, outward) = match staging(&mut device, &mut arena, &settings) {
+            Ok(buffers) => buffers,
+            Err(fault) => {
+                // SAFETY: the buffers were given up, and there are no states yet.
+                unsafe { arena.empty(&mut device) };
+                return Err(fault.into());
+            }
+        };
         let planner = planner::Settings {
             budget_bytes: settings.budget_bytes,
             chunk_bytes: settings.chunk_bytes,
@@ -311,6 +320,7 @@ impl<D: Device> Host<D> {
             retained_until: None,
             claims: 0,
             waiting: VecDeque::new(),
+            is_fresh: false,
             fault: None,
         };
         self.entries.insert(handle, entry);

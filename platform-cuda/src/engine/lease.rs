@@ -142,8 +142,8 @@ impl<D: Device> Lease<D> {
         self.part(state).map(|part| part.address)
     }
 
-    /// Whether a state of the lease has memory without contents: the user computes them and says so with
-    /// [`Self::wrote`].
+    /// Whether a state of the lease had memory without contents when it was granted: the user computes them
+    /// and says so with [`Self::wrote`]. Several who use it at once agree among themselves who does.
     #[must_use]
     pub fn is_fresh(&self, state: Handle) -> bool {
         self.part(state).is_some_and(|part| part.is_fresh)

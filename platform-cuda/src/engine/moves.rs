@@ -56,13 +56,13 @@ impl<D: Device> Host<D> {
         if self.is_closing {
             return Ok(more);
         }
-        self.release_gone();
         if self.window.length_ns() >= self.settings.window_ns {
             self.tell_spare();
             self.restless = false;
         }
         self.pages.set_limit(&mut self.device, self.planner.limit_bytes());
         more |= self.act()?;
+        self.release_gone();
         more |= self.inward.give(&mut self.device, self.now_ns)?;
         more |= self.outward.give(&mut self.device, self.now_ns)?;
         if !more {
@@ -206,11 +206,13 @@ impl<D: Device> Host<D> {
     /// A write-back that failed is tried again at the next step. If somebody waits for its memory, and the
     /// next step may wait for that somebody, the present step is told once more.
     fn see_stall(&mut self) {
-        let waits = self.uses.youngest_loading();
-        let Some(group) = waits.filter(|_| self.inward.is_idle() && self.outward.is_idle()) else {
+        let Some(group) = self.uses.youngest_loading() else {
             self.stalls = 0;
             return;
         };
+        if !self.inward.is_idle() || !self.outward.is_idle() {
+            return;
+        }
         self.stalls += 1;
         if self.stalls > MOST_STALLS {
             self.stalls = 0;

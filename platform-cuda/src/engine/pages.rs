@@ -227,7 +227,10 @@ impl<B> Pages<B> {
         outcome
     }
 
-    /// Gives the addresses back. Returns whether that was possible: what can't be unmapped keeps them.
+    /// Gives the addresses back.
+    ///
+    /// # Errors
+    /// Some of it is still mapped, or the addresses are still reserved.
     ///
     /// # Safety
     /// No work on the device touches the range, and nobody will use it again.
@@ -238,11 +241,12 @@ impl<B> Pages<B> {
     ) -> Result<(), DeviceFault> {
         // SAFETY: the caller's promise.
         unsafe { self.unmap(device, range)? };
-        match range.start.take() {
+        if let Some(start) = range.start {
             // SAFETY: it came from `reserve` with this length, and nothing is mapped there any more.
-            Some(start) => unsafe { device.release(start, range.bytes) },
-            None => Ok(()),
+            unsafe { device.release(start, range.bytes)? };
+            range.start = None;
         }
+        Ok(())
     }
 
     /// The device is lost, and with it what was mapped: blocks are given up, addresses forgotten.

@@ -38,7 +38,6 @@ pub(super) struct Group {
     pub agent: AgentId,
     pub states: Vec<Handle>,
     pub granted: BTreeSet<Handle>,
-    pub fresh: BTreeSet<Handle>,
     pub phase: Phase,
 }
 
@@ -101,7 +100,6 @@ impl<D: Device> Host<D> {
             agent,
             states: states.to_vec(),
             granted: BTreeSet::new(),
-            fresh: BTreeSet::new(),
             phase: Phase::Queued,
         };
         self.uses.groups.insert(id, group);
@@ -192,6 +190,7 @@ impl<D: Device> Host<D> {
     }
 
     /// Where a granted state is, and whether its memory has no contents yet, so that they are to be computed.
+    /// Of several who use it at once, the first who says that it wrote is the one who computes.
     ///
     /// # Errors
     /// [`EngineError::NotInUse`]; [`EngineError::DeviceLost`] since it was granted.
@@ -204,7 +203,7 @@ impl<D: Device> Host<D> {
         let is_in = group.granted.contains(&state);
         let entry = self.entries.get(&state).filter(|_| is_in).ok_or(EngineError::NotInUse)?;
         let address = entry.range.start.ok_or(EngineError::DeviceLost)?;
-        Ok((address, group.fresh.contains(&state)))
+        Ok((address, entry.is_fresh))
     }
 
     /// The user has written to a part of a granted state.
@@ -220,12 +219,14 @@ impl<D: Device> Host<D> {
         if !self.granted(group)?.granted.contains(&state) {
             return Err(EngineError::NotInUse);
         }
-        let bytes = self.entries.get(&state).map_or(0, |entry| entry.bytes);
-        if range.is_empty() || range.end > bytes {
+        let entry = self.entries.get_mut(&state).ok_or(EngineError::NotInUse)?;
+        if range.is_empty() || range.end > entry.bytes {
             return Err(EngineError::BadRange);
         }
         let span = Span { offset_bytes: range.start, bytes: range.end - range.start };
-        Ok(self.planner.observe(Event::Wrote { state, span })?)
+        self.planner.observe(Event::Wrote { state, span })?;
+        entry.is_fresh = false;
+        Ok(())
     }
 
     /// A use is over, and with it all work on the device that touched its states.

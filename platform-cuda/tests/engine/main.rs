@@ -1,0 +1,8 @@
+//! The engine over a model device that watches it.
+//!
+//! `ACE_TEST_SEED` and `ACE_TEST_CASES` vary the runs.
+
+mod faults;
+mod model;
+mod stage;
+mod walks;
