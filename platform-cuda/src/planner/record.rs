@@ -108,7 +108,9 @@ impl Record {
     /// May be evicted now, as far as it goes by this state alone.
     pub const fn is_evictable(&self) -> bool {
         let kept = self.pins > 0 || self.retained_until.is_some() || self.held;
-        matches!(self.seat, Seat::On) && self.users == 0 && self.command.is_none() && !kept
+        // What is doomed is evicted by itself, and may be forgotten before that if the device is lost.
+        let free = self.command.is_none() && !self.doomed;
+        matches!(self.seat, Seat::On) && self.users == 0 && free && !kept
     }
 
     /// May be fetched now, as far as it goes by this state alone.
