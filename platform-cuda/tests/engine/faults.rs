@@ -188,6 +188,25 @@ fn the_loss_of_the_device_refuses_who_waits_keeps_clean_states_and_names_the_dir
 }
 
 #[test]
+fn a_state_that_is_lost_while_it_is_unregistered_is_forgotten() {
+    let mut stage = Stage::new(random::seed(), 0);
+    let [first, other] = two_states(&mut stage);
+    acquire(&mut stage, 0, first);
+    stage.end(0);
+    stage.unregister(first).expect("not in use");
+    stage.device.model().lose();
+    stage.turns(3);
+    stage.restore();
+    assert!(!stage.host().holds(first));
+    acquire(&mut stage, 1, other);
+    stage.end(0);
+    let third = stage.register(Plain::new(0, 2, BUDGET_BYTES)).expect("a sound state");
+    acquire(&mut stage, 2, third);
+    assert_eq!((stage.grants, stage.uses.len()), (3, 1), "{:?}", stage.refusals);
+    stage.finish();
+}
+
+#[test]
 fn a_host_that_is_dropped_waits_for_its_copies() {
     let mut stage = Stage::new(random::seed(), 0);
     let [state, _] = two_states(&mut stage);

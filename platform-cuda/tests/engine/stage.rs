@@ -301,9 +301,11 @@ impl Stage {
         let address = self.host().granted_state(group, state).ok()?.0;
         let bytes = self.states[&state].plain.bytes as usize;
         let is_only = self.states[&state].users == 1 && self.states[&state].truth.is_some();
-        if !is_only || self.device.model().has_kernel(address, bytes) {
+        let model = self.device.model();
+        if !is_only || model.is_lost || model.has_kernel(address, bytes) {
             return None;
         }
+        drop(model);
         let start = self.random.below(bytes);
         let length = 1 + self.random.below(bytes - start);
         let part = self.noise(length);
