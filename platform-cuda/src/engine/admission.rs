@@ -64,7 +64,11 @@ impl<D: Device> Host<D> {
         let bytes = |state: &Handle| self.entries.get(state).map_or(0, |entry| entry.device_bytes);
         let bytes: u64 = states.iter().map(bytes).sum();
         if bytes > self.room_bytes() {
-            self.refuse(id, EngineError::OutOfMemory);
+            // It did fit when it was asked for.
+            let limit_bytes = self.settings.budget_bytes;
+            let is_budget = bytes > limit_bytes;
+            let too_large = EngineError::TooLarge { bytes, limit_bytes };
+            self.refuse(id, if is_budget { too_large } else { EngineError::OutOfMemory });
             return true;
         }
         let more: u64 = states.iter().map(|state| self.unclaimed_bytes(*state)).sum();

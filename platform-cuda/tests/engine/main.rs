@@ -5,4 +5,5 @@
 mod faults;
 mod model;
 mod stage;
+mod threads;
 mod walks;
