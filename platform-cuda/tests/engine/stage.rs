@@ -412,7 +412,7 @@ impl Stage {
                 Some(loss) => {
                     assert_eq!(answer.is_ok(), loss.host_version.is_some());
                     shadow.truth = answer.is_ok().then(|| found.clone());
-                    let known = !answer.is_ok() || shadow.history.contains(&found);
+                    let known = answer.is_err() || shadow.history.contains(&found);
                     assert!(known, "seed {}: the host copy never was", self.seed);
                     self.host().accept_loss(state).expect("poisoned");
                 }

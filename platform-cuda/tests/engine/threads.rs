@@ -232,7 +232,7 @@ fn wrong_requests_are_named() {
     let engine = start(&device);
     let states = register(&engine, 4);
     let (agent, state) = (AgentId(0), states[0]);
-    let error = |answer: Result<_, EngineError>| answer.err().expect("refused");
+    let error = |answer: Result<_, EngineError>| answer.expect_err("refused");
     assert_eq!(error(engine.acquire(agent, &[state, state])), EngineError::Twice(state));
     let stranger = AgentId(99);
     let not_owner = EngineError::NotOwner { agent: stranger, state };
