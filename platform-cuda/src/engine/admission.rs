@@ -58,7 +58,7 @@ impl<D: Device> Host<D> {
 
     /// Lets the first group of the queue in. Returns whether something came of it.
     fn admit(&mut self) -> bool {
-        let Some(id) = self.uses.queue.front().copied() else { return false };
+        let Some(id) = self.uses.queue.first().copied() else { return false };
         let Some(group) = self.uses.groups.get(&id) else { return false };
         let (agent, states) = (group.agent, group.states.clone());
         let bytes = |state: &Handle| self.entries.get(state).map_or(0, |entry| entry.device_bytes);
@@ -75,7 +75,7 @@ impl<D: Device> Host<D> {
         if self.uses.claimed_bytes + more > self.room_bytes() {
             return false;
         }
-        self.uses.queue.pop_front();
+        self.uses.queue.remove(&id);
         for state in &states {
             self.claim(*state);
         }
@@ -85,6 +85,8 @@ impl<D: Device> Host<D> {
         }
         if missing == 0 {
             self.uses.news.push(id);
+        } else {
+            self.uses.loading.insert(id);
         }
         for state in states {
             match self.planner.observe(Event::Begin { state, agent }) {
@@ -111,19 +113,20 @@ impl<D: Device> Host<D> {
         if self.uses.claimed_bytes <= self.room_bytes() {
             return false;
         }
-        let Some(id) = self.uses.youngest_loading() else { return false };
+        let Some(id) = self.uses.loading.last().copied() else { return false };
         let Some(mut group) = self.uses.groups.remove(&id) else { return false };
         self.disband(id, &group);
         group.granted.clear();
         group.phase = Phase::Queued;
         self.uses.groups.insert(id, group);
-        self.uses.queue.push_front(id);
+        self.uses.queue.insert(id);
         true
     }
 
     /// Gives back what an admitted group has, and what it waits for. What the planner has granted and not
     /// told of yet is given back when it tells.
     fn disband(&mut self, id: GroupId, group: &Group) {
+        self.uses.loading.remove(&id);
         for state in &group.states {
             self.unclaim(*state);
             if group.granted.contains(state) {
@@ -143,7 +146,9 @@ impl<D: Device> Host<D> {
     pub(super) fn refuse(&mut self, id: GroupId, error: EngineError) {
         let Some(group) = self.uses.groups.remove(&id) else { return };
         match group.phase {
-            Phase::Queued => self.uses.queue.retain(|other| *other != id),
+            Phase::Queued => {
+                self.uses.queue.remove(&id);
+            }
             _ => self.disband(id, &group),
         }
         self.uses.refused.insert(id, error);
@@ -207,7 +212,10 @@ impl<D: Device> Host<D> {
             *missing -= 1;
             if *missing == 0 {
                 *phase = Phase::Granted;
-                self.uses.news.extend(id);
+                if let Some(id) = id {
+                    self.uses.loading.remove(&id);
+                    self.uses.news.push(id);
+                }
             }
         }
     }

@@ -132,9 +132,9 @@ impl Borrowed {
     /// Names memory of the caller's.
     ///
     /// # Safety
-    /// It holds `bytes` and stays until the state was unregistered and the engine said so, or the engine
-    /// was stopped. Meanwhile the engine reads and writes it; the caller reads it only while the host
-    /// holds the newest contents, and does not write to it.
+    /// It holds `bytes` and stays until the state was unregistered and is not held any more, or the engine
+    /// was stopped; for good, if its thread has panicked. Meanwhile the engine reads and writes it; the
+    /// caller reads it only while the host holds the newest contents, and does not write to it.
     #[must_use]
     pub const unsafe fn new(start: NonNull<u8>, bytes: usize) -> Self {
         Self { start: HostAddress(start), bytes }

@@ -206,7 +206,7 @@ impl<D: Device> Host<D> {
     /// A write-back that failed is tried again at the next step. If somebody waits for its memory, and the
     /// next step may wait for that somebody, the present step is told once more.
     fn see_stall(&mut self) {
-        let Some(group) = self.uses.youngest_loading() else {
+        let Some(group) = self.uses.loading.last().copied() else {
             self.stalls = 0;
             return;
         };

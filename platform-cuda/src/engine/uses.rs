@@ -7,7 +7,7 @@ use crate::{
     state::AgentId,
 };
 use alloc::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
 use core::ops::Range;
@@ -44,8 +44,10 @@ pub(super) struct Group {
 #[derive(Debug, Default)]
 pub(super) struct Uses {
     pub groups: BTreeMap<GroupId, Group>,
-    /// Who is not admitted, in the order in which they came.
-    pub queue: VecDeque<GroupId>,
+    /// Who is not admitted. Numbers are given in the order in which groups come.
+    pub queue: BTreeSet<GroupId>,
+    /// Who is admitted and not complete.
+    pub loading: BTreeSet<GroupId>,
     /// Why groups were refused, until somebody asks.
     pub refused: BTreeMap<GroupId, EngineError>,
     /// Groups that were granted or refused, until somebody asks.
@@ -65,12 +67,6 @@ impl Uses {
 
     pub fn leases(&self) -> usize {
         self.groups.values().filter(|group| group.phase == Phase::Granted).count()
-    }
-
-    /// Of the groups that are admitted and not complete.
-    pub fn youngest_loading(&self) -> Option<GroupId> {
-        let mut groups = self.groups.iter().rev();
-        groups.find(|(_, group)| matches!(group.phase, Phase::Loading(_))).map(|(id, _)| *id)
     }
 }
 
@@ -103,7 +99,7 @@ impl<D: Device> Host<D> {
             phase: Phase::Queued,
         };
         self.uses.groups.insert(id, group);
-        self.uses.queue.push_back(id);
+        self.uses.queue.insert(id);
         self.settle();
         Ok(id)
     }

@@ -2,6 +2,8 @@
 //!
 //! `ACE_TEST_SEED` and `ACE_TEST_CASES` vary the runs.
 
+#![cfg(feature = "std")]
+
 mod faults;
 mod model;
 mod stage;

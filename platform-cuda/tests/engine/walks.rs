@@ -110,7 +110,10 @@ fn one_event(stage: &mut Stage) {
         82..88 => {
             let agent = AgentId(stage.random.below(AGENTS) as u64);
             let next_use = NextUse::at(stage.step + stage.random.below(6) as u64);
-            stage.host().expect(agent, Source::Plan, next_use).expect("a later step");
+            match stage.host().expect(agent, Source::Plan, next_use) {
+                Ok(()) | Err(EngineError::UnknownAgent) => {}
+                Err(error) => panic!("seed {}: {error}", stage.seed),
+            }
         }
         88..90 => {
             let bytes = BUDGET_BYTES - BUDGET_BYTES / 16 * stage.random.below(8) as u64;
