@@ -5,7 +5,7 @@ use super::{
     memory::Home, thread::Shared,
 };
 use crate::{
-    device::Device,
+    device::{Device, DeviceFault},
     distance::{NextUse, Source},
     planner::{Handle, Place},
     policy::Policy,
@@ -324,8 +324,11 @@ impl<D: Device + Send + 'static> Engine<D> {
     ///
     /// # Errors
     /// As there; [`EngineError::Stopped`]; [`EngineError::Died`].
-    pub fn restore(&self, device: D) -> Result<(), EngineError> {
-        self.inner.shared.errand(move |host| host.restore(device))
+    pub fn restore(
+        &self,
+        open: impl FnOnce() -> Result<D, DeviceFault> + Send + 'static,
+    ) -> Result<(), EngineError> {
+        self.inner.shared.errand(move |host| host.restore(open))
     }
 
     /// Refuses who waits, and waits until copies under way have ended and all memory is given back.

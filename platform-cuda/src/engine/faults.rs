@@ -2,7 +2,6 @@
 
 use super::{
     EngineError,
-    arena::Arena,
     host::{Host, staging},
     memory::{Home, Keep},
 };
@@ -25,13 +24,15 @@ impl<D: Device> Host<D> {
         debug_assert_ne!(fault, DeviceFault::OutOfMemory);
         self.inward.forget();
         self.outward.forget();
-        for entry in self.entries.values_mut() {
-            self.pages.forget(&mut self.device, &mut entry.range);
+        if let Some(device) = &mut self.device {
+            for entry in self.entries.values_mut() {
+                self.pages.forget(device, &mut entry.range);
+            }
+            for mut range in self.stuck.drain(..) {
+                self.pages.forget(device, &mut range);
+            }
+            self.pages.empty(device);
         }
-        for mut range in self.stuck.drain(..) {
-            self.pages.forget(&mut self.device, &mut range);
-        }
-        self.pages.empty(&mut self.device);
         (self.stranded_bytes, self.stalls) = (0, 0);
         let _ = self.planner.observe(Event::DeviceLost);
         self.settle();
@@ -50,69 +51,70 @@ impl<D: Device> Host<D> {
     }
 
     /// Goes on with another device, empty, in place of a lost one. Device addresses change. Host copies that
-    /// were pinned are copied once, because they were the old device's.
+    /// were pinned are copied, because they were the old device's. The old one is dropped before `open`
+    /// opens the other, so that it may be the same hardware; if `open` fails, try again later.
     ///
     /// # Errors
     /// [`EngineError::NotLost`]; [`EngineError::OtherGrain`]; [`EngineError::OutOfHostMemory`];
-    /// [`EngineError::InUse`]: a state is just being registered; the other device can't be used. The device
-    /// is as lost as before.
-    pub fn restore(&mut self, mut device: D) -> Result<(), EngineError> {
+    /// [`EngineError::InUse`]: a state is just being registered; the other device can't be used. The engine
+    /// is without a device as before, and has all host copies.
+    pub fn restore(
+        &mut self,
+        open: impl FnOnce() -> Result<D, DeviceFault>,
+    ) -> Result<(), EngineError> {
         if !self.is_lost {
             return Err(EngineError::NotLost);
         }
         if self.homes_out > 0 {
             return Err(EngineError::InUse);
         }
+        self.leave_device()?;
+        let mut device = open()?;
         if device.granularity() != self.pages.granularity() {
             return Err(EngineError::OtherGrain);
         }
         device.attach()?;
-        let total_bytes = device.memory()?.total_bytes;
-        let mut arena = Arena::new(self.settings.pinned_bytes);
-        // What the arena has no room for is moved to ordinary memory.
-        for entry in self.entries.values_mut() {
-            if entry.home.keep != Keep::Pinned {
-                continue;
-            }
+        self.total_bytes = device.memory()?.total_bytes;
+        self.is_lost = false;
+        let moved = self.move_in(&mut device);
+        self.device = Some(device);
+        let budget_bytes = self.settings.budget_bytes;
+        let _ = self.planner.observe(Event::DeviceRestored { budget_bytes });
+        self.settle();
+        moved.map_err(|fault| {
+            self.lose(fault);
+            EngineError::DeviceLost
+        })
+    }
+
+    /// Nothing is left in what the lost device pinned, nor of the device.
+    fn leave_device(&mut self) -> Result<(), EngineError> {
+        for entry in self.entries.values_mut().filter(|entry| entry.home.keep == Keep::Pinned) {
             let home = Home::on_heap(entry.home.bytes)?;
             // SAFETY: both hold so many bytes; the device that copied from and to the old one is lost.
             unsafe { home.start.copy_from(entry.home.start, home.bytes) };
             self.arena.give(&entry.home);
             entry.home = home;
         }
-        // From here on nothing is given up: if the other device is lost at once, it is lost in its place.
-        let mut fault = None;
-        let buffers = staging(&mut device, &mut arena, &self.settings);
-        let (inward, outward) = buffers.unwrap_or_else(|lost| {
-            fault = Some(lost);
-            (Vec::new(), Vec::new())
-        });
+        self.inward.replace_staging(Vec::new());
+        self.outward.replace_staging(Vec::new());
+        if let Some(mut device) = self.device.take() {
+            // SAFETY: no state and no staging buffer lies there any more.
+            unsafe { self.arena.empty(&mut device) };
+        }
+        Ok(())
+    }
+
+    /// Pins what there is room for.
+    fn move_in(&mut self, device: &mut D) -> Result<(), DeviceFault> {
+        let (inward, outward) = staging(device, &mut self.arena, &self.settings)?;
         self.inward.replace_staging(inward);
         self.outward.replace_staging(outward);
         for entry in self.entries.values_mut().filter(|entry| entry.home.keep == Keep::Heap) {
-            if fault.is_some() {
-                break;
-            }
-            match arena.take(&mut device, entry.home.bytes) {
-                Ok(Some(home)) => {
-                    // SAFETY: both hold so many bytes, and no copy is under way.
-                    unsafe { home.start.copy_from(entry.home.start, home.bytes) };
-                    entry.home = home;
-                }
-                Ok(None) => {}
-                Err(lost) => fault = Some(lost),
-            }
-        }
-        // SAFETY: no state and no staging buffer lies in the old arena any more.
-        unsafe { self.arena.empty(&mut self.device) };
-        (self.device, self.arena, self.total_bytes) = (device, arena, total_bytes);
-        self.is_lost = false;
-        let budget_bytes = self.settings.budget_bytes;
-        let _ = self.planner.observe(Event::DeviceRestored { budget_bytes });
-        self.settle();
-        if let Some(fault) = fault {
-            self.lose(fault);
-            return Err(EngineError::DeviceLost);
+            let Some(home) = self.arena.take(device, entry.home.bytes)? else { continue };
+            // SAFETY: both hold so many bytes, and no copy is under way.
+            unsafe { home.start.copy_from(entry.home.start, home.bytes) };
+            entry.home = home;
         }
         Ok(())
     }
@@ -150,16 +152,17 @@ impl<D: Device> Host<D> {
 impl<D: Device> Drop for Host<D> {
     fn drop(&mut self) {
         self.wait_for_copies();
+        let Some(mut device) = self.device.take() else { return };
         let ranges = self.entries.values_mut().map(|entry| &mut entry.range);
         for range in ranges.chain(&mut self.stuck) {
             // SAFETY: no copy is under way, and who still holds a use gives it up with the host.
-            let answer = unsafe { self.pages.release(&mut self.device, range) };
+            let answer = unsafe { self.pages.release(&mut device, range) };
             if let Err(DeviceFault::Lost { .. }) = answer {
-                self.pages.forget(&mut self.device, range);
+                self.pages.forget(&mut device, range);
             }
         }
-        self.pages.empty(&mut self.device);
+        self.pages.empty(&mut device);
         // SAFETY: no copy is under way, and host copies are given up with the states.
-        unsafe { self.arena.empty(&mut self.device) };
+        unsafe { self.arena.empty(&mut device) };
     }
 }

@@ -64,7 +64,8 @@ pub(super) struct Entry<B> {
 
 /// See the module's documentation. Uses that are granted and not over when it is dropped end with it.
 pub struct Host<D: Device> {
-    pub(super) device: D,
+    /// `None` only after it was lost and could not be replaced.
+    pub(super) device: Option<D>,
     pub(super) planner: Planner,
     pub(super) settings: Settings,
     pub(super) total_bytes: u64,
@@ -217,7 +218,7 @@ impl<D: Device> Host<D> {
             planner: Planner::new(policy, planner),
             total_bytes,
             pages: Pages::new(device.granularity(), settings.block_bytes, settings.budget_bytes),
-            device,
+            device: Some(device),
             arena,
             inward: Lanes::new(Lane::In, inward, Meter::new(least_bytes)),
             outward: Lanes::new(Lane::Out, outward, Meter::new(least_bytes)),
@@ -275,8 +276,8 @@ impl<D: Device> Host<D> {
         if self.is_closing {
             return Err(EngineError::Stopped);
         }
-        if !self.is_lost {
-            match self.arena.take(&mut self.device, bytes) {
+        if let Some(device) = self.device.as_mut().filter(|_| !self.is_lost) {
+            match self.arena.take(device, bytes) {
                 Ok(Some(home)) => {
                     self.homes_out += 1;
                     return Ok(home);

@@ -60,11 +60,12 @@ impl<D: Device> Host<D> {
             self.tell_spare();
             self.restless = false;
         }
-        self.pages.set_limit(&mut self.device, self.planner.limit_bytes());
         more |= self.act()?;
         self.release_gone();
-        more |= self.inward.give(&mut self.device, self.now_ns)?;
-        more |= self.outward.give(&mut self.device, self.now_ns)?;
+        if let Some(device) = &mut self.device {
+            more |= self.inward.give(device, self.now_ns)?;
+            more |= self.outward.give(device, self.now_ns)?;
+        }
         if !more {
             self.see_stall();
         }
@@ -82,7 +83,8 @@ impl<D: Device> Host<D> {
                 Lane::In => &mut self.inward,
                 Lane::Out => &mut self.outward,
             };
-            let (ended, moved) = copies.poll(&mut self.device, self.now_ns)?;
+            let Some(device) = &mut self.device else { return Ok(false) };
+            let (ended, moved) = copies.poll(device, self.now_ns)?;
             if let Some(Ended { action, result }) = ended {
                 self.answer(action, result.map_err(|fault| (fault, Fault::Other)));
             } else if !moved {
@@ -97,7 +99,8 @@ impl<D: Device> Host<D> {
     fn poll_ends(&mut self) -> Result<(), DeviceFault> {
         let mut at = 0;
         while at < self.ends.len() {
-            match self.device.is_ready(&mut self.ends[at].1) {
+            let Some(device) = &mut self.device else { return Ok(()) };
+            match device.is_ready(&mut self.ends[at].1) {
                 Ok(true) => {
                     let (group, _) = self.ends.swap_remove(at);
                     self.progress += 1;
@@ -112,6 +115,9 @@ impl<D: Device> Host<D> {
     }
 
     fn act(&mut self) -> Result<bool, DeviceFault> {
+        if let Some(device) = &mut self.device {
+            self.pages.set_limit(device, self.planner.limit_bytes());
+        }
         for _ in 0..MOST_ACTIONS {
             let action = self.planner.decide();
             // A decision may refuse somebody.
@@ -123,11 +129,12 @@ impl<D: Device> Host<D> {
     }
 
     fn apply(&mut self, action: Action) -> Result<(), DeviceFault> {
-        let Some(entry) = self.entries.get_mut(&action.state) else {
+        let (entry, device) = (self.entries.get_mut(&action.state), self.device.as_mut());
+        let Some((entry, device)) = entry.zip(device) else {
             // The planner releases a state after its last action, so its entry is still here.
             return Err(DeviceFault::Lost { call: "apply", code: 0 });
         };
-        let (device, pages) = (&mut self.device, &mut self.pages);
+        let pages = &mut self.pages;
         let answer = match action.what {
             What::Map { .. } => pages.map(device, &mut entry.range).map(drop),
             // SAFETY: the planner unmaps when no use and no copy of the state is under way, and a use is
@@ -143,7 +150,7 @@ impl<D: Device> Host<D> {
         match (answer, action.what) {
             (Err(lost @ DeviceFault::Lost { .. }), _) => return Err(lost),
             (Err(fault @ DeviceFault::OutOfMemory), What::Map { .. }) => {
-                let free_bytes = self.pages.free_bytes(&mut self.device);
+                let free_bytes = pages.free_bytes(device);
                 self.answer(action, Err((fault, Fault::OutOfMemory { free_bytes })));
             }
             (Err(fault), what) => {
@@ -229,13 +236,13 @@ impl<D: Device> Host<D> {
             if entry.claims > 0 {
                 self.uses.claimed_bytes -= entry.device_bytes;
             }
-            if !self.is_lost {
+            if let Some(device) = self.device.as_mut().filter(|_| !self.is_lost) {
                 // SAFETY: the planner has released it: no use and no copy is under way.
-                let answer = unsafe { self.pages.release(&mut self.device, &mut entry.range) };
+                let answer = unsafe { self.pages.release(device, &mut entry.range) };
                 match answer {
                     Ok(()) => {}
                     Err(fault @ DeviceFault::Lost { .. }) => {
-                        self.pages.forget(&mut self.device, &mut entry.range);
+                        self.pages.forget(device, &mut entry.range);
                         self.lose(fault);
                     }
                     Err(_) => self.stuck.push(entry.range),

@@ -245,11 +245,11 @@ impl<D: Device> Host<D> {
     /// The queue exists and belongs to the device's context.
     pub unsafe fn end_after(&mut self, group: GroupId, queue: u64) -> Result<(), EngineError> {
         self.granted(group)?;
-        if self.is_lost {
+        let Some(device) = self.device.as_mut().filter(|_| !self.is_lost) else {
             return self.end(group);
-        }
+        };
         // SAFETY: the caller's promise.
-        let mark = match unsafe { self.device.mark_queue(queue) } {
+        let mark = match unsafe { device.mark_queue(queue) } {
             Ok(mark) => mark,
             Err(fault @ DeviceFault::Lost { .. }) => {
                 self.lose(fault);

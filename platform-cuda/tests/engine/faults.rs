@@ -174,7 +174,8 @@ fn the_loss_of_the_device_refuses_who_waits_keeps_clean_states_and_names_the_dir
         stage.end(0);
     }
     let other = ModelDevice::new(1, BUDGET_BYTES);
-    stage.host().restore(other.clone()).expect("a sound device");
+    let opened = other.clone();
+    stage.host().restore(|| Ok(opened)).expect("a sound device");
     stage.device.model().assert_empty();
     stage.device = other;
     assert_eq!(stage.host().place(clean), Ok(Place::HostOnly));

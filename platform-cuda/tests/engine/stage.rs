@@ -389,7 +389,8 @@ impl Stage {
         }
         let losses = self.host().losses();
         let device = ModelDevice::new(self.seed ^ 7, BUDGET_BYTES);
-        self.host().restore(device.clone()).expect("a sound device");
+        let other = device.clone();
+        self.host().restore(|| Ok(other)).expect("a sound device");
         self.device.model().assert_empty();
         self.device = device;
         for state in self.handles() {

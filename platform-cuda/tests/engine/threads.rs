@@ -6,6 +6,7 @@ use super::{
     stage::{BUDGET_BYTES, Plain, policy, settings},
 };
 use ace_alloc_cuda::{
+    device::DeviceFault,
     distance::{NextUse, Source},
     engine::{Engine, EngineError, HostCopy},
     planner::{Handle, Place},
@@ -249,7 +250,7 @@ fn wrong_requests_are_named() {
         engine.unshare(state, stranger),
         Err(EngineError::NotOwner { agent: stranger, state })
     );
-    assert_eq!(engine.restore(device.clone()), Err(EngineError::NotLost));
+    assert_eq!(engine.restore(|| Err(DeviceFault::OutOfMemory)), Err(EngineError::NotLost));
     for (pinned, state) in states.iter().enumerate() {
         let expected = if pinned < 3 { Ok(()) } else { Err(EngineError::NoRoom) };
         assert_eq!(engine.pin(*state), expected, "three fit");
@@ -296,7 +297,16 @@ fn a_lost_device_is_replaced_under_its_callers() {
         let lost = engine.acquire(AgentId(0), &[other]).expect_err("the device is lost");
         assert_eq!(lost, EngineError::DeviceLost);
         let new = ModelDevice::new(seed, BUDGET_BYTES);
-        engine.restore(new.clone()).expect("a sound device");
+        let none = engine.restore(|| Err(DeviceFault::Refused { call: "open", code: 100 }));
+        assert_eq!(
+            none,
+            Err(EngineError::Device(DeviceFault::Refused { call: "open", code: 100 }))
+        );
+        let mut kept = [0; 8];
+        engine.read_host(states[2], 0, &mut kept).expect("the host has it");
+        assert_eq!(kept, [2; 8], "host copies outlive the device");
+        let opened = new.clone();
+        engine.restore(|| Ok(opened)).expect("a sound device");
         assert_eq!(engine.losses(), Ok(Vec::new()), "all were clean");
         device.model().assert_empty();
         let lease = engine.acquire(AgentId(0), &states).expect("it fits");
