@@ -18,9 +18,14 @@ use crate::{
 use alloc::vec::Vec;
 
 impl<D: Device> Host<D> {
-    /// Goes on until no news leads to more.
+    /// Something was asked, or something has ended: what follows from it.
     pub(super) fn settle(&mut self) {
         self.restless = true;
+        self.go_on();
+    }
+
+    /// Goes on until no news leads to more.
+    pub(super) fn go_on(&mut self) {
         while self.read_reports() || self.take_back() || self.admit() {}
     }
 

@@ -111,6 +111,13 @@ impl Arena {
         self.insert(start, size);
     }
 
+    fn add_piece(&mut self, start: HostAddress, bytes: usize) {
+        let address = start.0.addr().get();
+        self.pinned_bytes += bytes;
+        self.pieces.insert(address, start);
+        self.insert(address, bytes);
+    }
+
     /// Asks for a piece; for smaller ones as long as they refuse.
     fn pin_more(&mut self, device: &mut impl Device, size: usize) -> Result<bool, DeviceFault> {
         let left = (self.most_bytes - self.pinned_bytes) / GRAIN * GRAIN;
@@ -121,9 +128,7 @@ impl Arena {
         loop {
             match device.pin(asked) {
                 Ok(start) => {
-                    self.pinned_bytes += asked;
-                    self.pieces.insert(start.addr().get(), HostAddress(start));
-                    self.insert(start.addr().get(), asked);
+                    self.add_piece(HostAddress(start), asked);
                     return Ok(true);
                 }
                 Err(lost @ DeviceFault::Lost { .. }) => return Err(lost),
@@ -150,5 +155,60 @@ impl Arena {
         self.free.clear();
         self.by_size.clear();
         self.pinned_bytes = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+    use core::ptr::NonNull;
+
+    /// Two pieces that touch, as two calls of a device may give them.
+    fn two_pieces(memory: &mut [u8]) -> Arena {
+        let mut arena = Arena::new(memory.len());
+        let half = memory.len() / 2;
+        let start = HostAddress(NonNull::from(memory).cast());
+        arena.add_piece(start, half);
+        // SAFETY: half of the memory is part of it.
+        arena.add_piece(unsafe { start.plus(half) }, half);
+        arena
+    }
+
+    #[test]
+    fn what_is_cut_out_overlaps_nothing_and_all_of_it_comes_back_whole() {
+        const PIECE: usize = 16 * GRAIN;
+        let mut memory = std::vec![0; 2 * PIECE];
+        let first = memory.as_ptr().addr();
+        for seed in 0..100 {
+            let mut arena = two_pieces(&mut memory);
+            let mut random = Random::new(seed);
+            let mut taken: Vec<Home> = Vec::new();
+            for _ in 0..200 {
+                if random.below(2) == 0 && !taken.is_empty() {
+                    let at = random.below(taken.len() as u64) as usize;
+                    arena.give(&taken.swap_remove(at));
+                    continue;
+                }
+                let bytes = 1 + random.below(5 * GRAIN as u64) as usize;
+                let Some(start) = arena.cut(bytes.next_multiple_of(GRAIN)) else { continue };
+                let at = start.0.addr().get();
+                let fits = at >= first && at + bytes <= first + 2 * PIECE;
+                let across = at < first + PIECE && at + bytes > first + PIECE;
+                assert!(fits && !across, "seed {seed}: not within one piece");
+                for other in &taken {
+                    let start = other.start.0.addr().get();
+                    let apart = at + bytes <= start || start + other.bytes <= at;
+                    assert!(apart, "seed {seed}: given twice");
+                }
+                taken.push(Home { start, bytes, keep: Keep::Pinned });
+            }
+            for home in &taken {
+                arena.give(home);
+            }
+            let free: Vec<usize> = arena.free.values().copied().collect();
+            assert_eq!(free, [PIECE, PIECE], "seed {seed}");
+            assert_eq!(arena.by_size.len(), 2, "seed {seed}");
+        }
     }
 }

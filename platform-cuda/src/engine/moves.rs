@@ -121,7 +121,7 @@ impl<D: Device> Host<D> {
         for _ in 0..MOST_ACTIONS {
             let action = self.planner.decide();
             // A decision may refuse somebody.
-            self.settle();
+            self.go_on();
             let Some(action) = action else { return Ok(false) };
             self.apply(action)?;
         }

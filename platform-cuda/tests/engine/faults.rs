@@ -16,7 +16,7 @@ const FAILURES: [Failure; 3] = [Failure::Refused, Failure::OutOfMemory, Failure:
 
 /// Walks while the call of this number fails. Returns whether there was such a call.
 fn fails_at(seed: u64, call: u64, failure: Failure, events: usize) -> bool {
-    let device = ModelDevice::new(seed, BUDGET_BYTES);
+    let device = ModelDevice::new(seed, 2 * BUDGET_BYTES);
     device.model().fail_at = Some((call, failure));
     let Ok(host) = Host::new(device.clone(), policy(seed as usize), settings()) else {
         device.model().assert_empty();

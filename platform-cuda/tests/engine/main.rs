@@ -5,6 +5,7 @@
 #![cfg(feature = "std")]
 
 mod faults;
+mod laws;
 mod model;
 mod stage;
 mod threads;

@@ -80,6 +80,8 @@ pub struct Model {
     pub fail_always: Option<(&'static str, Failure)>,
     pub is_lost: bool,
     pub most_created_bytes: u64,
+    /// Blocks that were created.
+    pub creates: u64,
     pub most_pinned_bytes: usize,
     /// Nothing ends for as long as this is set.
     pub is_stopped: bool,
@@ -113,6 +115,7 @@ impl Model {
             fail_always: None,
             is_lost: false,
             most_created_bytes: 0,
+            creates: 0,
             most_pinned_bytes: 0,
             is_stopped: false,
             panics: false,
@@ -385,6 +388,7 @@ unsafe impl Device for ModelDevice {
         model.next += 1;
         let id = model.next;
         model.blocks.insert(id, block);
+        model.creates += 1;
         model.most_created_bytes = model.most_created_bytes.max(model.created_bytes());
         Ok(id)
     }

