@@ -22,6 +22,38 @@
 //! * When the device is lost, waiting groups are refused, host copies of the newest version stay, and all
 //!   else is in [`Host::losses`].
 //!
+//! ```
+//! use ace_alloc_cuda::{
+//!     device::Device,
+//!     distance::{NextUse, Source},
+//!     engine::{Engine, HostCopy, Settings},
+//!     policy::default_policy,
+//!     state::{AgentId, AgentState},
+//! };
+//!
+//! fn serve<D: Device + Send + 'static>(
+//!     device: D,
+//!     adapter: &dyn AgentState,
+//!     weights: &[u8],
+//! ) -> Result<(), Box<dyn std::error::Error>> {
+//!     let agent = AgentId(7);
+//!     // 8 GiB on the device, 2 GiB pinned on the host.
+//!     let engine = Engine::start(device, default_policy(), Settings::new(8 << 30, 2 << 30))?;
+//!     let state = engine.register(adapter, HostCopy::KeptFrom(weights))?;
+//!     engine.step(1)?;
+//!     engine.expect(agent, Source::Plan, NextUse::at(3))?;
+//!     let lease = engine.acquire(agent, &[state])?;
+//!     if let Some(address) = lease.address(state) {
+//!         // Launch work on `queue` that reads and writes there, and say what it writes.
+//!         let (queue, _) = (0, address);
+//!         lease.wrote(state, 0..4096)?;
+//!         // SAFETY: all work that touches the state is queued on this queue of the device.
+//!         unsafe { lease.end_after(queue) }?;
+//!     }
+//!     Ok(engine.stop()?)
+//! }
+//! ```
+//!
 //! What is not promised: while a state is being written back, its host copy is neither the old version nor
 //! the new one. If the device is lost just then, both are gone, and the state is reported lost.
 
