@@ -109,6 +109,28 @@ impl<D: Device> Granules<D> {
         }
     }
 
+    /// A mark after all work so far on a queue of the caller's.
+    ///
+    /// # Safety
+    /// As for [`Device::mark_queue`].
+    pub(super) unsafe fn mark(&mut self, queue: u64) -> Result<D::Mark, DeviceFault> {
+        self.device.attach()?;
+        // SAFETY: the caller's promise.
+        unsafe { self.device.mark_queue(queue) }
+    }
+
+    /// Whether all before a mark has ended. With a device that is lost, everything has.
+    pub(super) fn is_ready(&mut self, mark: &mut D::Mark) -> bool {
+        if self.lost.is_some() {
+            return true;
+        }
+        let ready = self.device.attach().and_then(|()| self.device.is_ready(mark));
+        ready.unwrap_or_else(|fault| {
+            self.note(fault);
+            self.lost.is_some()
+        })
+    }
+
     fn granules(&self, offset: u64, bytes: u64) -> Range<usize> {
         let granule = self.granule_bytes;
         (offset / granule) as usize..(offset + bytes).div_ceil(granule) as usize

@@ -1,7 +1,8 @@
 //! Small blocks of a device's memory, by the core's allocator. Floor: lift.
 //!
 //! ```text
-//!  DeviceHeap      allocate, free, size_of, stats, trim
+//!  DeviceHeap      allocate, free, free_after, size_of, stats, trim
+//!  late            blocks that are freed before the device is done with them
 //!  core            size classes, bitmaps, superslabs, spans, hysteresis: over addresses of the shadow
 //!  pages           tables are the host's, blocks are the device's
 //!  shadow          host addresses without memory: no block can be touched by mistake
@@ -22,6 +23,7 @@
 
 mod error;
 mod granules;
+mod late;
 mod pages;
 mod shadow;
 
@@ -34,6 +36,7 @@ use ace_alloc::{
     ledger::{Imbalance, Ledger},
 };
 use core::marker::PhantomData;
+use late::Late;
 use pages::DevicePages;
 
 /// Bytes of a unit.
@@ -125,8 +128,10 @@ impl Settings {
 /// What a heap holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Blocks in use.
+    /// Blocks in use, and those that wait.
     pub blocks: u64,
+    /// Blocks that were freed and wait for a queue of the device.
+    pub waiting: u64,
     /// Bytes of them, as [`DeviceHeap::size_of`] tells.
     pub live_bytes: u64,
     /// Most that ever were in use.
@@ -154,11 +159,12 @@ impl Stats {
 
 /// A heap of small blocks in a device's memory. See the module's documentation.
 ///
-/// Dropping it gives all memory back that no block is in. Memory with blocks in it, and its addresses, are
-/// left as they are: work of the device may be using them.
+/// Dropping it gives all memory back that no block is in. Memory with blocks in it, those that wait among
+/// them, and its addresses are left as they are: work of the device may be using them.
 pub struct DeviceHeap<D: Device + Send + 'static> {
     heap: AddressHeap<DevicePlatform<D>>,
-    min_align: u64,
+    min_align: usize,
+    late: Late<D::Mark>,
 }
 
 impl<D: Device + Send + 'static> DeviceHeap<D> {
@@ -176,7 +182,8 @@ impl<D: Device + Send + 'static> DeviceHeap<D> {
         let pages = DevicePages::new(device, granule, limit_bytes, range_bytes, most_align);
         let heap = AddressHeap::new(pages);
         heap.dials().set_dirty_floor_kib(u32::try_from(keep_bytes >> 10).unwrap_or(u32::MAX));
-        Ok(Self { heap, min_align })
+        let min_align = min_align as usize;
+        Ok(Self { heap, min_align, late: Late::new() })
     }
 
     /// A block of at least `bytes` bytes, aligned to `align`, a power of two.
@@ -193,15 +200,18 @@ impl<D: Device + Send + 'static> DeviceHeap<D> {
         if !align.is_power_of_two() || align > pages.most_align() {
             return Err(HeapError::Alignment { align, most: pages.most_align() });
         }
-        let block = match (usize::try_from(bytes), usize::try_from(align.max(self.min_align))) {
-            (Ok(bytes), Ok(align)) => self.heap.alloc(bytes, align),
-            _ => None,
+        let (Ok(size), Ok(fit)) = (usize::try_from(bytes), usize::try_from(align)) else {
+            return Err(HeapError::OutOfMemory { bytes });
         };
-        let Some(address) = block.and_then(|block| pages.to_device(block.address)) else {
+        let fit = fit.max(self.min_align);
+        let mut block = self.heap.alloc(size, fit);
+        if block.is_none() && self.collect(true) {
+            block = self.heap.alloc(size, fit);
+        }
+        block.and_then(|block| pages.to_device(block.address)).ok_or_else(|| {
             let refusal = pages.granules().refusal;
-            return Err(refusal.map_or(HeapError::OutOfMemory { bytes }, HeapError::Device));
-        };
-        Ok(address)
+            refusal.map_or(HeapError::OutOfMemory { bytes }, HeapError::Device)
+        })
     }
 
     /// Gives a block back.
@@ -213,11 +223,59 @@ impl<D: Device + Send + 'static> DeviceHeap<D> {
     /// All work of the device that uses the block has ended, and no more will be queued: its memory may
     /// be unmapped at once, or go to somebody else.
     pub unsafe fn free(&self, address: DeviceAddress) -> Result<(), HeapError> {
+        if self.late.holds(address) {
+            return Err(HeapError::Misuse { kind: MisuseKind::DoubleFree, address });
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.give_back(address) }
+    }
+
+    /// Gives a block back once what has been queued so far on a queue of the caller's has ended. Until then
+    /// it counts as in use. It is looked for when the next one comes, when memory runs out, and by
+    /// [`Self::trim`].
+    ///
+    /// # Errors
+    /// [`HeapError::Misuse`]: no live block starts at this address. [`HeapError::Device`]: the queue can't be
+    /// marked. Nothing is changed then.
+    ///
+    /// # Safety
+    /// The queue (for CUDA, a `CUstream` as a number) exists and belongs to the device's context; no work
+    /// on other queues uses the block, and no more will be queued.
+    pub unsafe fn free_after(&self, address: DeviceAddress, queue: u64) -> Result<(), HeapError> {
+        self.collect(false);
+        self.size_of(address)?;
+        let marked = self.late.push(address, || {
+            // SAFETY: the caller's promise.
+            unsafe { self.heap.pages().granules().mark(queue) }
+        });
+        let again = HeapError::Misuse { kind: MisuseKind::DoubleFree, address };
+        marked.ok_or(again)?.map_err(HeapError::Device)
+    }
+
+    /// Frees blocks whose queue has got so far: those that came first, or all. Says whether any.
+    fn collect(&self, all: bool) -> bool {
+        let pages = self.heap.pages();
+        let ready = self.late.take_ready(all, |mark| pages.granules().is_ready(mark));
+        for address in &ready {
+            // It was a live block when it came, and `free` takes none that waits.
+            // SAFETY: the promise of the caller of `free_after`, and the queue has got to the mark.
+            let _ = unsafe { self.give_back(*address) };
+        }
+        !ready.is_empty()
+    }
+
+    /// # Safety
+    /// As for [`Self::free`].
+    unsafe fn give_back(&self, address: DeviceAddress) -> Result<(), HeapError> {
+        let shadow = self.shadow(address)?;
         let misuse = |kind| HeapError::Misuse { kind, address };
-        let shadow =
-            self.heap.pages().to_shadow(address).ok_or_else(|| misuse(MisuseKind::Foreign))?;
         // SAFETY: the caller's promise.
         unsafe { self.heap.free(shadow) }.map(drop).map_err(misuse)
+    }
+
+    fn shadow(&self, address: DeviceAddress) -> Result<usize, HeapError> {
+        let foreign = HeapError::Misuse { kind: MisuseKind::Foreign, address };
+        self.heap.pages().to_shadow(address).ok_or(foreign)
     }
 
     /// Bytes of the block at this address: those that were asked for, or a few more.
@@ -226,9 +284,7 @@ impl<D: Device + Send + 'static> DeviceHeap<D> {
     /// [`HeapError::Misuse`]: no live block starts at this address.
     pub fn size_of(&self, address: DeviceAddress) -> Result<u64, HeapError> {
         let misuse = |kind| HeapError::Misuse { kind, address };
-        let shadow =
-            self.heap.pages().to_shadow(address).ok_or_else(|| misuse(MisuseKind::Foreign))?;
-        self.heap.size_of(shadow).map(|bytes| bytes as u64).map_err(misuse)
+        self.heap.size_of(self.shadow(address)?).map(|bytes| bytes as u64).map_err(misuse)
     }
 
     /// Whether the address lies in the range that the heap has set aside.
@@ -240,6 +296,7 @@ impl<D: Device + Send + 'static> DeviceHeap<D> {
     /// are free if every granule left has a block in it.
     pub fn trim(&self, keep_bytes: u64) -> u64 {
         let before = self.heap.pages().granules().mapped_bytes;
+        self.collect(true);
         self.heap.trim(usize::try_from(keep_bytes).unwrap_or(usize::MAX));
         let mut granules = self.heap.pages().granules();
         granules.sweep();
@@ -258,6 +315,7 @@ impl<D: Device + Send + 'static> DeviceHeap<D> {
         let granules = self.heap.pages().granules();
         Stats {
             blocks: live.blocks as u64,
+            waiting: self.late.count() as u64,
             live_bytes: live.bytes as u64,
             peak_live_bytes: self.heap.peak_bytes() as u64,
             mapped_bytes: granules.mapped_bytes,

@@ -255,6 +255,53 @@ fn a_heap_that_is_dropped_leaves_memory_with_blocks_in_it() {
     assert_eq!(model.account().created, 2 * MIB, "and gives the rest back");
 }
 
+fn free_after(heap: &DeviceHeap<Model>, address: DeviceAddress) -> Result<(), HeapError> {
+    // SAFETY: there is no device, so nothing works on it and there is no queue.
+    unsafe { heap.free_after(address, 0) }
+}
+
+#[test]
+fn a_block_that_a_queue_still_uses_stays_until_the_queue_has_ended() {
+    let model = Model::new(2 * MIB, 1 << 30);
+    let heap = DeviceHeap::new(model.clone(), settings()).expect("good settings");
+    let blocks = [(); 3].map(|()| heap.allocate(10 * MIB, 1).unwrap());
+    for block in blocks {
+        free_after(&heap, block).unwrap();
+        let kind = MisuseKind::DoubleFree;
+        let again = Err(HeapError::Misuse { kind, address: block });
+        assert_eq!((free_after(&heap, block), free(&heap, block)), (again, again));
+    }
+    let held = || (heap.stats().blocks, heap.stats().waiting, heap.trim(0) / (10 * MIB));
+    assert_eq!(held(), (3, 3, 0));
+    model.account().reached = 2;
+    assert!(model.is_mapped(blocks[0], 10 * MIB));
+    assert_eq!((held(), held()), ((3, 3, 2), (1, 1, 0)), "two of them are done");
+    assert!(model.is_mapped(blocks[2], 10 * MIB) && !model.is_mapped(blocks[0], 1));
+    // Memory that runs out is reason enough to look.
+    let all = heap.allocate(512 * MIB, 1);
+    assert_eq!(all, Err(HeapError::OutOfMemory { bytes: 512 * MIB }));
+    model.account().reached = 3;
+    free(&heap, heap.allocate(512 * MIB, 1).unwrap()).unwrap();
+    // A queue that can't be marked leaves the block with its owner.
+    let block = heap.allocate(100, 1).unwrap();
+    let unknown = DeviceAddress(7);
+    let told = HeapError::Misuse { kind: MisuseKind::Foreign, address: unknown };
+    assert_eq!(free_after(&heap, unknown), Err(told));
+    model.set_fault(Fault::From(0), REFUSED);
+    assert_eq!(free_after(&heap, block), Err(HeapError::Device(REFUSED)));
+    model.set_fault(Fault::Never, REFUSED);
+    assert_eq!(heap.stats().waiting, 0);
+    free_after(&heap, block).unwrap();
+    // The next one finds it ready; a lost device is ready with everything.
+    model.account().reached = 4;
+    let other = heap.allocate(100, 1).unwrap();
+    free_after(&heap, other).unwrap();
+    assert_eq!((heap.stats().blocks, heap.stats().waiting), (1, 1));
+    model.set_fault(Fault::From(0), LOST);
+    heap.trim(0);
+    assert_eq!((heap.stats().blocks, heap.stats().waiting), (0, 0));
+}
+
 #[test]
 fn threads_share_a_heap() {
     let seed = random::seed();

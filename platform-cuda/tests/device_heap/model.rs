@@ -29,6 +29,9 @@ pub struct Account {
     /// Start and length.
     pub reserved: BTreeMap<u64, u64>,
     pub mapped: BTreeMap<u64, u64>,
+    /// Marks made, and how many of them the device has got to.
+    pub marks: u64,
+    pub reached: u64,
     lost: bool,
     next: u64,
 }
@@ -56,6 +59,8 @@ impl Model {
             peak: 0,
             reserved: BTreeMap::new(),
             mapped: BTreeMap::new(),
+            marks: 0,
+            reached: 0,
             lost: false,
             // Not aligned to more than the granularity, as real ones are not.
             next: 0x7_0000_0000 + granularity,
@@ -113,7 +118,7 @@ impl Account {
 // SAFETY: addresses are handed out once and never again; no host memory is, and no copy is queued.
 unsafe impl Device for Model {
     type Block = Physical;
-    type Mark = ();
+    type Mark = u64;
 
     fn attach(&mut self) -> Result<(), DeviceFault> {
         self.admit().map(drop)
@@ -207,15 +212,17 @@ unsafe impl Device for Model {
         Err(REFUSED)
     }
 
-    fn mark(&mut self, _: Lane) -> Result<(), DeviceFault> {
-        Ok(())
+    fn mark(&mut self, _: Lane) -> Result<u64, DeviceFault> {
+        Err(REFUSED)
     }
 
-    unsafe fn mark_queue(&mut self, _: u64) -> Result<(), DeviceFault> {
-        Ok(())
+    unsafe fn mark_queue(&mut self, _: u64) -> Result<u64, DeviceFault> {
+        let mut account = self.admit()?;
+        account.marks += 1;
+        Ok(account.marks)
     }
 
-    fn is_ready(&mut self, (): &mut ()) -> Result<bool, DeviceFault> {
-        Ok(true)
+    fn is_ready(&mut self, mark: &mut u64) -> Result<bool, DeviceFault> {
+        self.admit().map(|account| *mark <= account.reached)
     }
 }
