@@ -105,7 +105,8 @@ pub struct Settings {
     /// Most bytes of addresses to set aside; no more of the heap can ever be in use. Far more than the
     /// limit does no harm and lets large blocks be found among small ones.
     pub range_bytes: u64,
-    /// Bytes that are mapped at a time, and given back only together. Raised to what the device can do.
+    /// Bytes that are mapped at a time, and given back only together, up to 1 GiB. Raised to what the device
+    /// can do.
     pub granule_bytes: u64,
     /// Free bytes that stay mapped, at least, since mapping is slow. The core adds what it learns from reuse.
     pub keep_bytes: u64,
@@ -177,7 +178,7 @@ impl<D: Device + Send + 'static> DeviceHeap<D> {
         if !min_align.is_power_of_two() || !(16..=UNIT).contains(&min_align) {
             return Err(HeapError::Alignment { align: min_align, most: UNIT });
         }
-        let granule = granule_bytes.next_power_of_two().max(device.granularity()).max(UNIT);
+        let granule = granule_bytes.min(1 << 30).next_power_of_two().max(device.granularity()).max(UNIT);
         let most_align = granule.max(DeviceGeometry::SUPERSLAB as u64).max(2 << 20);
         let pages = DevicePages::new(device, granule, limit_bytes, range_bytes, most_align);
         let heap = AddressHeap::new(pages);
