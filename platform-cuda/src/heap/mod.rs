@@ -19,6 +19,24 @@
 //! called under it when memory is mapped or given back, which is seldom: the core keeps some. The calling
 //! thread is attached to the device for that.
 //!
+//! ```no_run
+//! # #[cfg(feature = "driver")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use ace_alloc_cuda::driver::{CudaDevice, Library};
+//! use ace_alloc_cuda::heap::{DeviceHeap, Settings};
+//!
+//! let device = CudaDevice::open(Library::find()?, 0)?;
+//! let heap = DeviceHeap::new(device, Settings::new(2 << 30))?;
+//! let table = heap.allocate(4096, 256)?;
+//! // ... kernels that use it, all of them ended or on one stream ...
+//! // SAFETY: no work of the device uses the block any more.
+//! unsafe { heap.free(table) }?;
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "driver"))]
+//! # fn main() {}
+//! ```
+//!
 //! Addresses of blocks never change. Memory is handed out as it is, with whatever was there before.
 
 mod error;
@@ -108,7 +126,8 @@ pub struct Settings {
     /// Bytes that are mapped at a time, and given back only together, up to 1 GiB. Raised to what the device
     /// can do.
     pub granule_bytes: u64,
-    /// Free bytes that stay mapped, at least, since mapping is slow. The core adds what it learns from reuse.
+    /// Free bytes that stay mapped, since mapping is slow; or a tenth of what is in use, if that is more. The
+    /// core adds what it learns from reuse, and all of it goes when memory runs out.
     pub keep_bytes: u64,
 }
 
@@ -178,7 +197,8 @@ impl<D: Device + Send + 'static> DeviceHeap<D> {
         if !min_align.is_power_of_two() || !(16..=UNIT).contains(&min_align) {
             return Err(HeapError::Alignment { align: min_align, most: UNIT });
         }
-        let granule = granule_bytes.min(1 << 30).next_power_of_two().max(device.granularity()).max(UNIT);
+        let granule =
+            granule_bytes.min(1 << 30).next_power_of_two().max(device.granularity()).max(UNIT);
         let most_align = granule.max(DeviceGeometry::SUPERSLAB as u64).max(2 << 20);
         let pages = DevicePages::new(device, granule, limit_bytes, range_bytes, most_align);
         let heap = AddressHeap::new(pages);
