@@ -203,15 +203,12 @@ impl<D: Device> Granules<D> {
             // the last one promised that no work of the device touches it any more.
             unsafe { self.device.unmap(self.address(granule), self.granule_bytes) }?;
         }
-        self.mapped_bytes -= self.granule_bytes;
-        match self.blocks[granule].take() {
+        if let Some(block) = self.blocks[granule].take() {
+            self.mapped_bytes -= self.granule_bytes;
             // The block is gone either way: a refusal is noted, not undone.
-            Some(block) => {
-                self.device.destroy(block).unwrap_or_else(|fault| self.note(fault));
-                Ok(())
-            }
-            None => Ok(()),
+            self.device.destroy(block).unwrap_or_else(|fault| self.note(fault));
         }
+        Ok(())
     }
 
     fn note(&mut self, fault: DeviceFault) {

@@ -63,8 +63,7 @@ const UNIT: u64 = DeviceGeometry::UNIT as u64;
 /// 32 KiB units: unlike a host's pages, what rounding leaves over in a block is memory all the same, and
 /// above the largest class a block is rounded up to units. Superslabs are as large as a usual granule,
 /// 2 MiB, so an empty one goes back. Up to 512 GiB of addresses.
-#[derive(Debug)]
-pub struct DeviceGeometry;
+struct DeviceGeometry;
 
 impl Geometry for DeviceGeometry {
     const UNIT_SHIFT: u32 = 15;
@@ -83,7 +82,7 @@ impl Geometry for DeviceGeometry {
 }
 
 /// What ties the core to a device of this type.
-pub struct DevicePlatform<D>(PhantomData<D>);
+struct DevicePlatform<D>(PhantomData<D>);
 
 impl<D> DevicePlatform<D> {
     /// 4 KiB on x86_64. Elsewhere the kernel may use up to 64 KiB, and a multiple of the real page size

@@ -9,7 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 use std::sync::OnceLock;
 
 /// See the module's documentation.
-pub struct DevicePages<D: Device> {
+pub(super) struct DevicePages<D: Device> {
     granules: Mutex<Granules<D>>,
     range: OnceLock<DeviceRange>,
     /// Most addresses worth setting aside, and the alignment of the first.
@@ -80,20 +80,20 @@ unsafe impl<D: Device + Send + 'static> PageProvider for DevicePages<D> {
     const PAGE: usize = DevicePlatform::<D>::PAGE;
     const TOUCHABLE: bool = false;
 
-    fn reserve(&self, bytes: usize, align: usize) -> Result<Region, OutOfPages> {
-        let align = self.align.max(align as u64);
+    fn reserve(&self, bytes: usize, least: usize) -> Result<Region, OutOfPages> {
         if bytes as u64 > self.range_bytes {
             return Err(OutOfPages);
         }
-        let align = usize::try_from(align).map_err(|_| OutOfPages)?;
+        let align = usize::try_from(self.align).map_err(|_| OutOfPages)?.max(least);
         // Blocks lie at the end of what the core reserves, and are a power of two of units. So they begin at
         // a granule if the end is at one; what is too much lies in front of the tables.
         let whole = bytes.checked_next_multiple_of(align).ok_or(OutOfPages)?;
         let shadow = Shadow::reserve(whole, align).ok_or(OutOfPages)?;
         let device = self.granules().reserve(whole as u64, align as u64);
         let device = device.map_err(|_| OutOfPages)?;
-        // SAFETY: `whole` is at least `bytes`, and the mapping has so many.
-        let start = unsafe { shadow.start().add(whole - bytes) };
+        let spare = (whole - bytes) / least * least;
+        // SAFETY: the mapping has `whole` bytes, and so many are spare.
+        let start = unsafe { shadow.start().add(spare) };
         // Once only: the heap reserves no second time after this has succeeded.
         let _ = self.range.set(DeviceRange { shadow, device });
         Ok(Region { start, bytes })
