@@ -202,6 +202,16 @@ fn what_cannot_be_is_told() {
         let told = DeviceHeap::new(Model::new(2 * MIB, 1 << 30), settings).err();
         assert_eq!(told, Some(HeapError::Alignment { align: min_align, most: 32768 }));
     }
+    let mut stage = Stage::new(2 * MIB, Settings { range_bytes: 64 * MIB, ..settings() });
+    while stage.refusals == 0 {
+        stage.step(Op::Allocate(16 << 10, 1));
+    }
+    let most = stage.heap.stats().live_bytes;
+    assert!(most >= 30 * MIB, "{most} bytes of addresses are used up");
+    stage.free_all();
+    stage.step(Op::Allocate(most, 1));
+    assert_eq!(stage.refusals, 1, "addresses of slabs serve a large block");
+    stage.finish();
     let tight = Settings { range_bytes: 4096, ..settings() };
     let heap = DeviceHeap::new(Model::new(2 * MIB, 1 << 30), tight).expect("good settings");
     assert_eq!(heap.allocate(1, 1), Err(HeapError::OutOfMemory { bytes: 1 }), "no addresses");
@@ -221,6 +231,14 @@ fn freed_memory_goes_back_beyond_what_is_kept() {
         assert!(kept <= 8 * MIB + 4 * MIB, "{bytes}: {kept} bytes are kept");
         assert_eq!(stage.heap.trim(0), kept);
         assert_eq!(stage.heap.stats().mapped_bytes, 0);
+        stage.finish();
+        // And what is to be kept is kept.
+        let mut stage = Stage::new(2 * MIB, Settings { keep_bytes: 64 * MIB, ..settings });
+        for _ in 0..60 * MIB / bytes {
+            stage.step(Op::Allocate(bytes, 1));
+        }
+        stage.free_all();
+        assert!(stage.heap.stats().mapped_bytes >= 60 * MIB, "{bytes}: it was wanted");
         stage.finish();
     }
 }
@@ -273,14 +291,14 @@ fn a_block_that_a_queue_still_uses_stays_until_the_queue_has_ended() {
     }
     let held = || (heap.stats().blocks, heap.stats().waiting, heap.trim(0) / (10 * MIB));
     assert_eq!(held(), (3, 3, 0));
-    model.account().reached = 2;
+    model.account().reached[0] = 2;
     assert!(model.is_mapped(blocks[0], 10 * MIB));
     assert_eq!((held(), held()), ((3, 3, 2), (1, 1, 0)), "two of them are done");
     assert!(model.is_mapped(blocks[2], 10 * MIB) && !model.is_mapped(blocks[0], 1));
     // Memory that runs out is reason enough to look.
     let all = heap.allocate(512 * MIB, 1);
     assert_eq!(all, Err(HeapError::OutOfMemory { bytes: 512 * MIB }));
-    model.account().reached = 3;
+    model.account().reached[0] = 3;
     free(&heap, heap.allocate(512 * MIB, 1).unwrap()).unwrap();
     // A queue that can't be marked leaves the block with its owner.
     let block = heap.allocate(100, 1).unwrap();
@@ -293,13 +311,26 @@ fn a_block_that_a_queue_still_uses_stays_until_the_queue_has_ended() {
     assert_eq!(heap.stats().waiting, 0);
     free_after(&heap, block).unwrap();
     // The next one finds it ready; a lost device is ready with everything.
-    model.account().reached = 4;
+    model.account().reached[0] = 4;
     let other = heap.allocate(100, 1).unwrap();
     free_after(&heap, other).unwrap();
     assert_eq!((heap.stats().blocks, heap.stats().waiting), (1, 1));
     model.set_fault(Fault::From(0), LOST);
     heap.trim(0);
     assert_eq!((heap.stats().blocks, heap.stats().waiting), (0, 0));
+}
+
+#[test]
+fn a_queue_that_is_behind_holds_up_only_its_own_blocks() {
+    let model = Model::new(2 * MIB, 1 << 30);
+    let heap = DeviceHeap::new(model.clone(), settings()).expect("good settings");
+    for queue in [0, 1] {
+        let block = heap.allocate(10 * MIB, 1).unwrap();
+        // SAFETY: there is no device, so nothing works on it; the model has two queues.
+        unsafe { heap.free_after(block, queue) }.unwrap();
+    }
+    model.account().reached[1] = 1;
+    assert_eq!((heap.trim(0), heap.stats().waiting), (10 * MIB, 1));
 }
 
 #[test]

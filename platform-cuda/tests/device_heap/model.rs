@@ -29,9 +29,9 @@ pub struct Account {
     /// Start and length.
     pub reserved: BTreeMap<u64, u64>,
     pub mapped: BTreeMap<u64, u64>,
-    /// Marks made, and how many of them the device has got to.
-    pub marks: u64,
-    pub reached: u64,
+    /// For each queue: marks made, and how many of them the device has got to.
+    pub marks: [u64; 2],
+    pub reached: [u64; 2],
     lost: bool,
     next: u64,
 }
@@ -59,8 +59,8 @@ impl Model {
             peak: 0,
             reserved: BTreeMap::new(),
             mapped: BTreeMap::new(),
-            marks: 0,
-            reached: 0,
+            marks: [0; 2],
+            reached: [0; 2],
             lost: false,
             // Not aligned to more than the granularity, as real ones are not.
             next: 0x7_0000_0000 + granularity,
@@ -118,7 +118,8 @@ impl Account {
 // SAFETY: addresses are handed out once and never again; no host memory is, and no copy is queued.
 unsafe impl Device for Model {
     type Block = Physical;
-    type Mark = u64;
+    /// A queue and a number in it.
+    type Mark = (usize, u64);
 
     fn attach(&mut self) -> Result<(), DeviceFault> {
         self.admit().map(drop)
@@ -212,17 +213,18 @@ unsafe impl Device for Model {
         Err(REFUSED)
     }
 
-    fn mark(&mut self, _: Lane) -> Result<u64, DeviceFault> {
+    fn mark(&mut self, _: Lane) -> Result<Self::Mark, DeviceFault> {
         Err(REFUSED)
     }
 
-    unsafe fn mark_queue(&mut self, _: u64) -> Result<u64, DeviceFault> {
+    unsafe fn mark_queue(&mut self, queue: u64) -> Result<Self::Mark, DeviceFault> {
         let mut account = self.admit()?;
-        account.marks += 1;
-        Ok(account.marks)
+        let queue = usize::try_from(queue).expect("one of two");
+        account.marks[queue] += 1;
+        Ok((queue, account.marks[queue]))
     }
 
-    fn is_ready(&mut self, mark: &mut u64) -> Result<bool, DeviceFault> {
-        self.admit().map(|account| *mark <= account.reached)
+    fn is_ready(&mut self, mark: &mut Self::Mark) -> Result<bool, DeviceFault> {
+        self.admit().map(|account| mark.1 <= account.reached[mark.0])
     }
 }
