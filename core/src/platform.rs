@@ -20,7 +20,8 @@ pub unsafe trait Threads {
     fn on_first_use() -> bool;
 }
 
-/// For heaps of which no thread holds anything: the shared pool serves every call, under its lock.
+/// For heaps of which no thread holds anything: the shared pool serves every call, under its lock. Any number
+/// of heaps may share it.
 #[derive(Debug)]
 pub enum NoThreads {}
 
