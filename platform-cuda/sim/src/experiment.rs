@@ -239,6 +239,23 @@ mod tests {
     }
 
     #[test]
+    fn the_oracle_knows_the_truth_whatever_the_others_are_told() {
+        let rows = |hints| {
+            let hinted = Case {
+                trace: Box::new(move |seed| {
+                    Class::Independent.trace(SMALL, seed).with_hints(hints, seed)
+                }),
+                ..case(SMALL, Memory::Percent(50))
+            };
+            let contenders = [Contender::Scalesim, Contender::Oracle];
+            compare(&[hinted], &contenders, &[1], 1, &|| ()).expect("fine").remove(0)
+        };
+        let (told, lied_to) = (rows(Hints::Exact), rows(Hints::Inverted));
+        assert_ne!(told[0], lied_to[0]);
+        assert_eq!(told[1], lied_to[1]);
+    }
+
+    #[test]
     fn every_run_is_announced() {
         let runs = AtomicUsize::new(0);
         let cases = [case(SMALL, Memory::Percent(50)), case(SMALL, Memory::Percent(60))];

@@ -112,6 +112,8 @@ mod tests {
         assert_eq!(bytes("80GB"), Ok(80_000_000_000));
         assert_eq!(bytes("1.5 GiB"), Ok(3 << 29));
         assert_eq!(bytes("4096"), Ok(4096));
+        let small = ["1B", "3KB", "3KiB", "3MB", "3MiB"].map(bytes);
+        assert_eq!(small, [1, 3000, 3072, 3_000_000, 3 << 20].map(Ok));
         assert_eq!(bytes("1024TiB"), Ok(1 << 50));
         assert_eq!(bytes_per_second("25GB/s"), Ok(25_000_000_000));
         assert_eq!(nanoseconds("4ms"), Ok(4_000_000));

@@ -32,10 +32,7 @@ pub fn simulate(args: &Args) -> Result<(), Trouble> {
         trace: Box::new(|seed| args.workload.trace(args.workload.agents, seed)),
         machine: Box::new(|trace, _| args.device.machine(args.memory.bytes(trace))),
     };
-    let bar = output::bar(1);
-    let outcome = experiment::once(&case, args.policy, args.seed);
-    bar.finish_and_clear();
-    let outcome = outcome.map_err(Trouble::own)?;
+    let outcome = experiment::once(&case, args.policy, args.seed).map_err(Trouble::own)?;
     let trace = (case.trace)(args.seed);
     let machine = (case.machine)(&trace, args.seed);
     output::print(&report(args, &trace, &machine, &outcome))
