@@ -131,6 +131,29 @@ fn a_sweep_has_rows_for_each_value_and_drawings_in_a_folder() {
 }
 
 #[test]
+fn a_sweep_of_agents_says_how_many_a_policy_sustains() {
+    let sweep = ["--sweep", "agents=50,100,200", "--agents", "100", "--memory", "25%"];
+    let outcome =
+        agents(&[&["compare", "--seeds", "1", "--policies", "lru,ace"], &sweep[..]].concat());
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    let (_, table) = outcome.out.split_once("at the throughput of lru:\n\n").expect("a table");
+    let mut lines = table.lines();
+    let head = lines.next().expect("a head");
+    assert_eq!(head.split_whitespace().collect::<Vec<_>>(), ["requests/s", "lru", "ace"]);
+    let mut level = f64::INFINITY;
+    for (line, agents) in lines.zip([50, 100, 200]) {
+        let words: Vec<&str> = line.split_whitespace().filter(|word| *word != ">=").collect();
+        let throughput: f64 = words[0].parse().expect("a throughput");
+        assert!(throughput < level, "more agents, less throughput: {table}");
+        level = throughput;
+        assert_eq!(words[1], agents.to_string());
+        let sustained: u32 = words[2].parse().expect("a number of agents");
+        assert!(sustained >= agents, "right predictions sustain no fewer: {table}");
+    }
+    assert!(!compare(&["--policies", "lru,ace"]).out.contains("sustains"));
+}
+
+#[test]
 fn simulate_reports_one_run() {
     let outcome = agents(&["simulate", "--workload", "path", "--policy", "lru", "--seed", "3"]);
     assert_eq!((outcome.code, &*outcome.err), (0, ""));

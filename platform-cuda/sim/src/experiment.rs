@@ -198,7 +198,10 @@ fn contend(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::{Class, Hints, Size};
+    use crate::{
+        traces::{Sessions, Settings, mooncake, replay},
+        workload::{Class, Hints, Size},
+    };
 
     const SMALL: Size = Size { agents: 60, steps: 20 };
 
@@ -253,6 +256,28 @@ mod tests {
         let (told, lied_to) = (rows(Hints::Exact), rows(Hints::Inverted));
         assert_ne!(told[0], lied_to[0]);
         assert_eq!(told[1], lied_to[1]);
+    }
+
+    #[test]
+    fn nobody_beats_the_bound_of_a_real_traces_requests() {
+        let text = include_str!("traces/samples/mooncake.jsonl");
+        let requests: Vec<_> =
+            mooncake(text.as_bytes()).collect::<Result<_, _>>().expect("a good sample");
+        let settings = Settings { bucket_ms: 500, kv_bytes_per_token: 128 << 10 };
+        let made = replay("made", &requests, Sessions::Blocks, settings).expect("fine");
+        let case = |memory_bytes| Case {
+            trace: Box::new(|_| made.trace.clone()),
+            machine: Box::new(move |_, _| Machine::link_bound(memory_bytes)),
+        };
+        let cases = [case(800 << 20), case(2 << 30)];
+        for rows in compare(&cases, &Contender::ALL, &[1], 2, &|| ()).expect("fine") {
+            for row in rows {
+                assert!(row.time_over_bound >= 1.0 && row.bytes_over_min >= 1.0, "{row:?}");
+            }
+        }
+        let all = compare(&[case(16 << 30)], &Contender::ALL, &[1], 2, &|| ()).expect("fine");
+        let copied = all[0].iter().filter(|row| row.bytes_over_min > 1.0).count();
+        assert_eq!(copied, 0, "what is born on the device and stays there is never copied to it");
     }
 
     #[test]

@@ -166,8 +166,8 @@ pub fn parse_memory(text: &str) -> Result<Memory, String> {
 
 pub fn memory_in_words(memory: Memory) -> String {
     match memory {
-        Memory::Percent(percent) => format!("{percent} % of the states"),
-        Memory::Bytes(bytes) => format!("{:.1} GB", bytes as f64 / 1e9),
+        Memory::Percent(percent) => format!("memory for {percent} % of the states"),
+        Memory::Bytes(bytes) => format!("{:.1} GB of memory", bytes as f64 / 1e9),
     }
 }
 

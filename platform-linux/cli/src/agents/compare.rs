@@ -133,7 +133,7 @@ pub fn device_in_words(sweep: Option<&Sweep>, device: &Device, memory: Memory) -
         (Some(Sweep::Agents(_)), Memory::Percent(percent)) => {
             format!("memory for {percent} % of the states of --agents agents, ")
         }
-        (_, memory) => format!("memory for {}, ", args::memory_in_words(memory)),
+        (_, memory) => format!("{}, ", args::memory_in_words(memory)),
     };
     let compute = match sweep {
         Some(Sweep::Ratio(_)) => String::new(),
