@@ -43,14 +43,14 @@ impl Memory {
 }
 
 /// The trace of a seed.
-pub type Source<'a> = Box<dyn Fn(u64) -> Trace + Sync + 'a>;
+pub type Traces<'a> = Box<dyn Fn(u64) -> Trace + Sync + 'a>;
 /// The machine on which a trace runs.
 pub type Machines<'a> = Box<dyn Fn(&Trace, u64) -> Machine + Sync + 'a>;
 
 /// One case of an experiment.
 pub struct Case<'a> {
     /// What happens, by seed.
-    pub trace: Source<'a>,
+    pub trace: Traces<'a>,
     /// Where, by trace and seed.
     pub machine: Machines<'a>,
 }

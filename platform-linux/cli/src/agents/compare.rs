@@ -51,11 +51,21 @@ pub fn compare(args: &Args) -> Result<(), Trouble> {
     };
     let title =
         format!("{}: {agents}{steps} steps, {}", args.workload.in_words(), args.field.in_words());
-    let device = device_in_words(args.sweep.as_ref(), &args.device, args.memory);
+    let device = device_in_words(args.sweep.as_ref(), &args.device, &args.memory_in_words());
     output::write(&Findings { title, device, groups }, &args.output)
 }
 
 impl Args {
+    fn memory_in_words(&self) -> String {
+        let words = args::memory_in_words(self.memory);
+        match (&self.sweep, self.memory) {
+            (Some(Sweep::Agents(_)), Memory::Percent(_)) => {
+                format!("{words} of {} agents", self.workload.agents)
+            }
+            _ => words,
+        }
+    }
+
     fn case(&self, agents: u32) -> Case<'_> {
         Case {
             trace: Box::new(move |seed| self.workload.trace(agents, seed)),
@@ -126,14 +136,12 @@ pub fn run(cases: &[Case], sweep: Option<&Sweep>, field: &Field) -> Result<Vec<G
     Ok(rows.into_iter().map(|rows| Group { point: points.next(), rows }).collect())
 }
 
-pub fn device_in_words(sweep: Option<&Sweep>, device: &Device, memory: Memory) -> String {
+/// All of the device that does not vary.
+pub fn device_in_words(sweep: Option<&Sweep>, device: &Device, memory: &str) -> String {
     let machine = device.machine(0);
-    let memory = match (sweep, memory) {
-        (Some(Sweep::Memory(_)), _) => String::new(),
-        (Some(Sweep::Agents(_)), Memory::Percent(percent)) => {
-            format!("memory for {percent} % of the states of --agents agents, ")
-        }
-        (_, memory) => format!("{}, ", args::memory_in_words(memory)),
+    let memory = match sweep {
+        Some(Sweep::Memory(_)) => String::new(),
+        _ => format!("{memory}, "),
     };
     let compute = match sweep {
         Some(Sweep::Ratio(_)) => String::new(),

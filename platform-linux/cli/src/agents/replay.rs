@@ -88,7 +88,8 @@ pub fn replay(args: &Args) -> Result<(), Trouble> {
     };
     let groups = compare::run(&cases, args.sweep.as_ref(), &args.field)?;
     let title = args.title(&first);
-    let device = compare::device_in_words(args.sweep.as_ref(), &args.device, args.memory);
+    let memory = args::memory_in_words(args.memory);
+    let device = compare::device_in_words(args.sweep.as_ref(), &args.device, &memory);
     output::write(&Findings { title, device, groups }, &args.output)
 }
 

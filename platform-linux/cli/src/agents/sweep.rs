@@ -83,7 +83,7 @@ pub fn parse(text: &str) -> Result<Sweep, String> {
             })?;
             let percentages =
                 sizes.iter().filter(|size| matches!(size, Memory::Percent(_))).count();
-            if percentages % sizes.len() != 0 {
+            if percentages != 0 && percentages != sizes.len() {
                 return Err("all sizes of a sweep are percentages, or none".to_owned());
             }
             Ok(Sweep::Memory(sizes))

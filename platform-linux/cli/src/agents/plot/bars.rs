@@ -64,7 +64,7 @@ fn draw_panel(panel: &Area, rows: &[Row], figure: Figure) -> Drawn {
         let line = [(at, TOP - 4), (at, bottom)];
         panel.draw(&PathElement::new(line, INK.stroke_width(1)))?;
         let note = style::letters(12, MUTED, HPos::Center, VPos::Top);
-        panel.draw_text("the least possible", &note, (at, bottom + 4))?;
+        panel.draw_text("the bound", &note, (at, bottom + 4))?;
     }
     Ok(())
 }
