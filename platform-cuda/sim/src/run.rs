@@ -14,8 +14,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Larger than on a device (16 MiB), so that a run has fewer events.
 const CHUNK_BYTES: u64 = 64 << 20;
-/// So many states are asked for ahead of the processor: loads just in time cost fewer bytes than all at once.
-const WINDOW: usize = 4;
 
 /// A way to use a device.
 pub struct Arm {
@@ -116,8 +114,10 @@ struct Host<'a> {
     agents: BTreeMap<Handle, u32>,
     hints_after: BTreeMap<u32, Vec<Hint>>,
     overlaps: bool,
-    /// Granted and not computed yet.
-    ready: VecDeque<Handle>,
+    /// Granted and not computed yet. The last one is computed first: it was just loaded, since nobody
+    /// expected it for long, so its memory is likely to be free again when it is done. Those that were
+    /// there at the beginning of the step fill the gaps.
+    ready: Vec<Handle>,
     waiting: usize,
     done: usize,
     /// Loads that somebody waited for; chunks of others are spare time of the link.
@@ -149,7 +149,7 @@ pub fn run(trace: &Trace, machine: Machine, arm: Arm) -> Outcome {
         agents: BTreeMap::new(),
         hints_after: BTreeMap::new(),
         overlaps: arm.overlaps,
-        ready: VecDeque::new(),
+        ready: Vec::new(),
         waiting: 0,
         done: 0,
         demanded: BTreeSet::new(),
@@ -206,28 +206,14 @@ impl Host<'_> {
         }
         let requests: Vec<Handle> =
             step.requests.iter().map(|agent| self.states[*agent as usize]).collect();
-        let is_there = |state: &Handle| self.planner.place(*state) == Ok(Place::Resident);
-        let (there, away): (Vec<_>, Vec<_>) = requests.iter().copied().partition(is_there);
-        let mut pending: VecDeque<Handle> = if self.overlaps {
-            for state in there {
-                self.begin(state);
-            }
-            away.into()
-        } else {
-            requests.clone().into()
-        };
         self.done = 0;
+        let mut pending: VecDeque<Handle> = requests.iter().copied().collect();
         while self.done < requests.len() {
-            let window = if self.overlaps { WINDOW } else { 1 };
-            let in_hand =
-                if self.overlaps { self.waiting } else { self.waiting + self.ready.len() };
-            let is_free = self.overlaps || self.device.is_idle();
-            if in_hand < window
-                && is_free
-                && let Some(state) = pending.pop_front()
-            {
+            // Who does without overlap asks for the next state when all is done with the one before.
+            let is_free = self.waiting + self.ready.len() == 0 && self.device.is_idle();
+            let asked = if self.overlaps { pending.len() } else { usize::from(is_free) };
+            for state in pending.drain(..asked.min(pending.len())) {
                 self.begin(state);
-                continue;
             }
             self.pump();
             self.next_end();
@@ -244,7 +230,6 @@ impl Host<'_> {
         }
         let agent = AgentId(u64::from(self.agents[&state]));
         self.tell(Event::Begin { state, agent });
-        self.pump();
     }
 
     fn pump(&mut self) {
@@ -262,7 +247,7 @@ impl Host<'_> {
                         self.fresh.insert(state);
                     }
                     self.waiting -= 1;
-                    self.ready.push_back(state);
+                    self.ready.push(state);
                 }
                 Report::Ended { state, task: Task::Demand, .. } => {
                     self.demanded.remove(&state);
@@ -272,7 +257,7 @@ impl Host<'_> {
             }
         }
         if self.device.is_idle()
-            && let Some(state) = self.ready.pop_front()
+            && let Some(state) = self.ready.pop()
         {
             self.device.compute(state);
         }

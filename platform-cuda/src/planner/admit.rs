@@ -4,9 +4,11 @@
 use super::{Planner, Refusal, Report, Task};
 use alloc::vec::Vec;
 
-/// So many demands of the queue are looked at together: chosen; enough to keep a link busy while the first
-/// waits for a write-back.
-const AT_ONCE: usize = 8;
+/// Space is found for so many demands before the link takes them: one is copied while the next is mapped.
+/// Further ones wait, because who is evicted later is chosen with more knowledge.
+const DEMANDS_AHEAD: usize = 2;
+/// And for more if they are small, up to so many.
+const MOST_AHEAD: usize = 32;
 /// So many prefetches are under way at once: one is copied while the next is mapped.
 const MOST_PREFETCHES: usize = 2;
 
@@ -73,9 +75,18 @@ impl Planner {
         let mut room = self.room();
         // Who comes later must not take what an earlier one waits for.
         let mut in_order = true;
-        let turns: Vec<u32> = self.queue.values().take(AT_ONCE).copied().collect();
+        let (mut ahead, mut ahead_bytes) =
+            self.commands.demands_ahead(|slot| self.records[slot].bytes);
+        let enough_bytes =
+            self.settings.chunk_bytes.saturating_mul(u64::from(self.settings.chunks_in_flight));
+        let turns: Vec<u32> = self.queue.values().take(MOST_AHEAD).copied().collect();
         for (position, slot) in turns.into_iter().enumerate() {
             let bytes = self.records[slot].bytes;
+            let is_enough = ahead >= DEMANDS_AHEAD && ahead_bytes >= enough_bytes;
+            if ahead >= MOST_AHEAD || is_enough {
+                return;
+            }
+            (ahead, ahead_bytes) = (ahead + 1, ahead_bytes.saturating_add(bytes));
             if bytes > self.limit_bytes {
                 let reason = if self.records[slot].retried {
                     Refusal::OutOfMemory

@@ -4,7 +4,10 @@
 //! something comes near, whichever is first. Not heard are sources that erred by 4 times more than the best of
 //! them so far. A prediction whose
 //! step passes without a use is put as far ahead as it was made before, so it loses its hold after
-//! O(log) corrections; one that came true is spent at the end of its step.
+//! O(log) corrections.
+//!
+//! One that came true is spent: at once for the state that was used, since nobody knows when that is used
+//! again, and at the end of the step for the agent's other states, which are probably wanted in it, too.
 
 use super::{Error, Planner};
 use crate::{
@@ -12,10 +15,7 @@ use crate::{
     order::{Order, Toward},
     state::AgentId,
 };
-use alloc::{
-    collections::{BTreeMap, BTreeSet},
-    vec::Vec,
-};
+use alloc::{collections::BTreeMap, vec::Vec};
 
 /// Twice a factor of two: chosen. A source that is often forestalled by another seems to err by about one.
 const UNHEARD_256THS: u32 = 2 << 8;
@@ -26,7 +26,8 @@ type Made = Option<(NextUse, u64)>;
 #[derive(Debug)]
 struct Agent {
     id: AgentId,
-    states: BTreeSet<u32>,
+    /// With the prediction under which the agent stands among each state's owners.
+    states: BTreeMap<u32, NextUse>,
     latest: [NextUse; SOURCES.len()],
     /// The first of each source since the last use: what is measured.
     first: [Made; SOURCES.len()],
@@ -34,7 +35,7 @@ struct Agent {
     last_believed: Made,
     believed: NextUse,
     made_at: u64,
-    /// It was used, and nobody has said since when it is used again.
+    /// It was used in this step, and nobody has said since when it is used again.
     spent: bool,
 }
 
@@ -61,7 +62,7 @@ impl Agents {
         }
         let agent = Agent {
             id,
-            states: BTreeSet::new(),
+            states: BTreeMap::new(),
             latest: [NextUse::UNKNOWN; SOURCES.len()],
             first: [None; SOURCES.len()],
             first_believed: None,
@@ -91,27 +92,32 @@ impl Planner {
     pub(super) fn join(&mut self, slot: u32, id: AgentId) {
         let at = self.agents.slot(id);
         let agent = &mut self.agents.agents[at as usize];
-        agent.states.insert(slot);
-        self.records[slot].owners.insert((agent.believed, id));
+        let believed = agent.believed;
+        agent.states.entry(slot).or_insert_with(|| {
+            self.records[slot].owners.insert((believed, id));
+            believed
+        });
     }
 
     /// Returns whether it was an owner.
     pub(super) fn leave(&mut self, slot: u32, id: AgentId) -> bool {
         let Some(at) = self.agents.slots.get(&id).copied() else { return false };
         let agent = &mut self.agents.agents[at as usize];
-        let was_owner = agent.states.remove(&slot);
-        self.records[slot].owners.remove(&(agent.believed, id));
+        let listed = agent.states.remove(&slot);
+        if let Some(next_use) = listed {
+            self.records[slot].owners.remove(&(next_use, id));
+        }
         if agent.states.is_empty() {
             self.agents.slots.remove(&id);
             self.agents.due.remove(at);
             self.agents.free.push(at);
         }
-        was_owner
+        listed.is_some()
     }
 
     pub(super) fn owns(&self, slot: u32, id: AgentId) -> bool {
         let agent = self.agents.slots.get(&id).map(|at| &self.agents.agents[*at as usize]);
-        agent.is_some_and(|agent| agent.states.contains(&slot))
+        agent.is_some_and(|agent| agent.states.contains_key(&slot))
     }
 
     pub(super) fn expect(
@@ -146,37 +152,54 @@ impl Planner {
 
     fn believe(&mut self, at: u32, next_use: NextUse) {
         let agent = &mut self.agents.agents[at as usize];
-        let before = core::mem::replace(&mut agent.believed, next_use);
+        agent.believed = next_use;
         if next_use.is_known() {
             self.agents.due.place(at, 0, next_use.key());
         } else {
             self.agents.due.remove(at);
         }
-        if before == next_use {
-            return;
-        }
         let id = agent.id;
         // Taken out for the time being, because ranking wants the whole planner.
-        let states = core::mem::take(&mut agent.states);
-        for slot in &states {
-            let record = &mut self.records[*slot];
-            let nearest = record.hinted();
-            record.owners.remove(&(before, id));
-            record.owners.insert((next_use, id));
-            if record.hinted() != nearest {
-                self.rerank(*slot);
-            }
+        let mut states = core::mem::take(&mut agent.states);
+        for (slot, listed) in &mut states {
+            self.list(*slot, id, listed, next_use);
         }
         self.agents.agents[at as usize].states = states;
     }
 
-    /// The agent uses one of its states in this step: its predictions are put to the test, once a step.
-    pub(super) fn agent_used(&mut self, id: AgentId) {
-        let Some(at) = self.agents.slots.get(&id).copied() else { return };
-        let agent = &mut self.agents.agents[at as usize];
-        if core::mem::replace(&mut agent.spent, true) {
+    /// Changes the prediction under which an agent stands among a state's owners.
+    fn list(&mut self, slot: u32, id: AgentId, listed: &mut NextUse, next_use: NextUse) {
+        let before = core::mem::replace(listed, next_use);
+        if before == next_use {
             return;
         }
+        let record = &mut self.records[slot];
+        let nearest = record.hinted();
+        record.owners.remove(&(before, id));
+        record.owners.insert((next_use, id));
+        if record.hinted() != nearest {
+            self.rerank(slot);
+        }
+    }
+
+    /// The agent uses one of its states in this step.
+    pub(super) fn agent_used(&mut self, slot: u32, id: AgentId) {
+        let Some(at) = self.agents.slots.get(&id).copied() else { return };
+        if !core::mem::replace(&mut self.agents.agents[at as usize].spent, true) {
+            self.test_predictions(at);
+            // Its other states are probably wanted in this step, too.
+            self.believe(at, NextUse::at(self.step));
+        }
+        let agent = &mut self.agents.agents[at as usize];
+        if let Some(mut listed) = agent.states.get(&slot).copied() {
+            agent.states.insert(slot, NextUse::UNKNOWN);
+            self.list(slot, id, &mut listed, NextUse::UNKNOWN);
+        }
+    }
+
+    /// Once a step, at the first use.
+    fn test_predictions(&mut self, at: u32) {
+        let agent = &mut self.agents.agents[at as usize];
         let step = self.step;
         let error = |made: Made| {
             let (next_use, made_at) = made?;
@@ -192,8 +215,6 @@ impl Planner {
         let (first, last) = (error(agent.first_believed.take()), error(agent.last_believed.take()));
         let error = first.zip(last).map(|(first, last)| u32::midpoint(first, last));
         self.trust.measure_hinted(error);
-        // Its other states are probably wanted in this step, too.
-        self.believe(at, NextUse::at(step));
     }
 
     /// A step begins: predictions of the steps before are spent, or have proved wrong.
@@ -204,10 +225,10 @@ impl Planner {
             if key >= now.key() {
                 break;
             }
-            let agent = &self.agents.agents[at as usize];
+            let agent = &mut self.agents.agents[at as usize];
             let waited = self.step.saturating_sub(agent.made_at).max(1);
-            let later =
-                if agent.spent { NextUse::UNKNOWN } else { NextUse::at(self.step + waited) };
+            let was_used = core::mem::take(&mut agent.spent);
+            let later = if was_used { NextUse::UNKNOWN } else { NextUse::at(self.step + waited) };
             self.believe(at, later);
         }
     }

@@ -5,108 +5,12 @@
 //! unmap. A load that is stopped unmaps what it mapped, once its last copy has come to an end.
 
 use super::{
-    Action, CommandId, End, Error, Fault, Handle, Planner, Report, Span, Task, What, record::Seat,
+    Action, CommandId, End, Error, Fault, Planner, Report, Span, Task, What,
+    commands::{Command, Stage},
+    record::Seat,
 };
 use crate::ranges::Ranges;
-use alloc::{
-    collections::{BTreeMap, VecDeque},
-    vec::Vec,
-};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Map,
-    Copy,
-    Unmap,
-}
-
-#[derive(Debug)]
-struct Command {
-    slot: u32,
-    state: Handle,
-    task: Task,
-    stage: Stage,
-    /// What is still to be copied.
-    todo: Ranges,
-    /// What the device has been given and has not answered.
-    given: Vec<What>,
-    /// Why it does not go on.
-    stopped: Option<End>,
-}
-
-impl Command {
-    fn ends_copying(&self) -> bool {
-        let idle = self.given.is_empty() && self.stage == Stage::Copy;
-        idle && (self.stopped.is_some() || self.todo.is_empty())
-    }
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Commands {
-    all: BTreeMap<CommandId, Command>,
-    next: u64,
-    /// Commands whose next action is to map or unmap.
-    mapping: VecDeque<CommandId>,
-    demands: VecDeque<CommandId>,
-    prefetches: VecDeque<CommandId>,
-    stores: VecDeque<CommandId>,
-    /// Chunks under way, to and from the device.
-    inward: u32,
-    outward: u32,
-    /// Bytes of all states on the device and on the way.
-    pub committed_bytes: u64,
-    /// Of those, the bytes that will be free without another decision.
-    pub leaving_bytes: u64,
-}
-
-impl Commands {
-    pub fn task(&self, command: CommandId) -> Task {
-        self.all[&command].task
-    }
-
-    pub fn is_idle(&self) -> bool {
-        self.all.is_empty()
-    }
-
-    /// Prefetches that can be stopped, newest first, with their slots.
-    pub fn prefetches(&self) -> impl Iterator<Item = u32> {
-        let stoppable =
-            |command: &&Command| command.task == Task::Prefetch && command.stopped.is_none();
-        self.prefetches
-            .iter()
-            .rev()
-            .filter_map(|id| self.all.get(id))
-            .filter(stoppable)
-            .map(|c| c.slot)
-    }
-
-    /// Demands for which space is set aside and nothing was done yet, newest first, with their slots.
-    pub fn unmapped_demands(&self) -> impl Iterator<Item = u32> {
-        let commands = self.mapping.iter().rev().filter_map(|id| self.all.get(id));
-        let unmapped = |command: &&Command| {
-            let waits = command.stage == Stage::Map && command.stopped.is_none();
-            waits && command.task == Task::Demand
-        };
-        commands.filter(unmapped).map(|command| command.slot)
-    }
-
-    fn queue(&mut self, task: Task) -> &mut VecDeque<CommandId> {
-        match task {
-            Task::Demand => &mut self.demands,
-            Task::Prefetch => &mut self.prefetches,
-            Task::Evict => &mut self.stores,
-        }
-    }
-
-    pub fn forget_all(&mut self) -> Vec<(CommandId, u32, Handle, Task)> {
-        let all = core::mem::take(self);
-        self.next = all.next;
-        all.all
-            .into_iter()
-            .map(|(id, command)| (id, command.slot, command.state, command.task))
-            .collect()
-    }
-}
+use alloc::vec::Vec;
 
 impl Planner {
     fn start(&mut self, slot: u32, task: Task, stage: Stage, todo: Ranges) {

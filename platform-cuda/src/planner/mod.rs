@@ -44,6 +44,7 @@
 mod admit;
 mod agents;
 mod command;
+mod commands;
 mod event;
 mod faults;
 mod observe;
@@ -66,7 +67,7 @@ use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     vec::Vec,
 };
-use command::Commands;
+use commands::Commands;
 use record::{Record, Seat, Table};
 
 /// The sizes a planner works with.

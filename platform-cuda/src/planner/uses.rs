@@ -15,7 +15,7 @@ impl Planner {
         if !self.owns(slot, agent) {
             return Err(Error::NotOwner);
         }
-        self.agent_used(agent);
+        self.agent_used(slot, agent);
         self.uses += 1;
         let believed = self.believed();
         let record = &mut self.records[slot];

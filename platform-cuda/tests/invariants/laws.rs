@@ -8,44 +8,44 @@ use ace_alloc_cuda::{
     state::AgentId,
 };
 
-fn stage() -> Stage {
+pub fn stage() -> Stage {
     Stage::new(Box::new(Distance))
 }
 
 /// A state of one agent with the same number.
-fn add(stage: &mut Stage, id: u64, bytes: u64) -> Handle {
+pub fn add(stage: &mut Stage, id: u64, bytes: u64) -> Handle {
     let owners = vec![AgentId(id)];
     stage.register(&Plain { id, owners, bytes, on_host: true, recompute_ns: None })
 }
 
-fn tell(stage: &mut Stage, event: Event) {
+pub fn tell(stage: &mut Stage, event: Event) {
     assert_eq!(stage.observe(event), Ok(()), "{event:?}");
 }
 
-fn expect(stage: &mut Stage, id: u64, step: u64) {
+pub fn expect(stage: &mut Stage, id: u64, step: u64) {
     let (agent, source) = (AgentId(id), Source::Plan);
     tell(stage, Event::Expect { agent, source, next_use: NextUse::at(step) });
 }
 
-fn begin(stage: &mut Stage, state: Handle, id: u64) {
+pub fn begin(stage: &mut Stage, state: Handle, id: u64) {
     tell(stage, Event::Begin { state, agent: AgentId(id) });
 }
 
-fn apply_all(stage: &mut Stage) {
+pub fn apply_all(stage: &mut Stage) {
     while !stage.given.is_empty() {
         stage.apply(0, None);
     }
 }
 
 /// Loaded, used and given back.
-fn visit(stage: &mut Stage, state: Handle, id: u64) {
+pub fn visit(stage: &mut Stage, state: Handle, id: u64) {
     begin(stage, state, id);
     apply_all(stage);
     tell(stage, Event::End { state });
     apply_all(stage);
 }
 
-fn place(stage: &Stage, state: Handle) -> Place {
+pub fn place(stage: &Stage, state: Handle) -> Place {
     stage.planner.place(state).expect("registered")
 }
 

@@ -8,6 +8,7 @@ mod hostile;
 mod laws;
 mod model;
 mod shadow;
+mod timing;
 
 use ace_alloc_cuda::{
     distance::{NextUse, SOURCES},
