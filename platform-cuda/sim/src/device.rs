@@ -44,6 +44,12 @@ impl Machine {
         }
     }
 
+    /// How long a copy to the device takes.
+    #[must_use]
+    pub const fn copies_in_ns(&self, bytes: u64) -> u64 {
+        copy_ns(bytes, self.inward_bytes_per_second)
+    }
+
     /// Copies from memory that is not page-locked, as a naive swap makes them: four fifths of the speed.
     #[must_use]
     pub const fn pageable(self) -> Self {
@@ -53,6 +59,10 @@ impl Machine {
             ..self
         }
     }
+}
+
+const fn copy_ns(bytes: u64, bytes_per_second: u64) -> u64 {
+    (bytes as u128 * 1_000_000_000 / bytes_per_second as u128) as u64
 }
 
 /// What has come to its end.
@@ -112,16 +122,12 @@ impl SimDevice {
     /// Begins an action. Copies in one direction follow one another. Returns how long it takes by itself.
     pub fn apply(&mut self, action: Action) -> u64 {
         let machine = self.machine;
-        let copy_ns =
-            |bytes: u64, speed: u64| (u128::from(bytes) * 1_000_000_000 / u128::from(speed)) as u64;
         let (lane, takes_ns) = match action.what {
             What::Map { .. } | What::Unmap { .. } => {
                 self.end_at(self.now_ns + machine.map_ns, Done::Applied(action));
                 return machine.map_ns;
             }
-            What::CopyIn(span) => {
-                (&mut self.inward_free_ns, copy_ns(span.bytes, machine.inward_bytes_per_second))
-            }
+            What::CopyIn(span) => (&mut self.inward_free_ns, machine.copies_in_ns(span.bytes)),
             What::CopyOut(span) => {
                 (&mut self.outward_free_ns, copy_ns(span.bytes, machine.outward_bytes_per_second))
             }

@@ -179,8 +179,7 @@ impl Host<'_> {
     fn register(&mut self) {
         let contents = if self.trace.born { Contents::None } else { Contents::Host { version: 1 } };
         for (agent, bytes) in (0..).zip(&self.trace.sizes) {
-            let speed = u128::from(self.machine.inward_bytes_per_second);
-            let reload_ns = (u128::from(*bytes) * 1_000_000_000 / speed) as u64;
+            let reload_ns = self.machine.copies_in_ns(*bytes);
             let state = SimState { agent, bytes: *bytes, reload_ns, contents };
             let handle = self.planner.register(&state).expect("a size above 0");
             self.states.push(handle);
