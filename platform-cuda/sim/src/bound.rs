@@ -20,7 +20,9 @@
 //! **Time.** Step k ends no sooner than
 //! * step k − 1 ends and the processor computes all requests of step k;
 //! * for any j ≤ k: step j − 1 ends, the link copies what the steps j to k need at least, whatever
-//!   bytes were there before, and the request that waited for the last byte is computed.
+//!   bytes were there before, and the request that waited for the last byte is computed;
+//! * for any j ≤ k: step j − 1 ends, and the link copies to the host what was born on the device in the
+//!   steps j to k, less what may still be there.
 
 use crate::{device::Machine, workload::Trace};
 use std::collections::BTreeMap;
@@ -68,6 +70,12 @@ impl Bound {
                     let copied_ns = begun_ns + machine.copies_in_ns(*bytes);
                     *end_ns = (*end_ns).max(copied_ns + machine.compute_ns);
                 }
+            }
+            let mut born = 0;
+            for (end_ns, uses) in ends_ns[from..].iter_mut().zip(&steps[from..]) {
+                born += uses.iter().map(|ask| ask.bytes - ask.asked).sum::<u64>();
+                let written = born.saturating_sub(machine.memory_bytes);
+                *end_ns = (*end_ns).max(begun_ns + machine.copies_out_ns(written));
             }
             if from == 0 {
                 all = least;

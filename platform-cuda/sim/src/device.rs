@@ -50,6 +50,12 @@ impl Machine {
         copy_ns(bytes, self.inward_bytes_per_second)
     }
 
+    /// How long a copy from the device takes.
+    #[must_use]
+    pub const fn copies_out_ns(&self, bytes: u64) -> u64 {
+        copy_ns(bytes, self.outward_bytes_per_second)
+    }
+
     /// Copies from memory that is not page-locked, as a naive swap makes them: four fifths of the speed.
     #[must_use]
     pub const fn pageable(self) -> Self {
@@ -128,9 +134,7 @@ impl SimDevice {
                 return machine.map_ns;
             }
             What::CopyIn(span) => (&mut self.inward_free_ns, machine.copies_in_ns(span.bytes)),
-            What::CopyOut(span) => {
-                (&mut self.outward_free_ns, copy_ns(span.bytes, machine.outward_bytes_per_second))
-            }
+            What::CopyOut(span) => (&mut self.outward_free_ns, machine.copies_out_ns(span.bytes)),
         };
         *lane = self.now_ns.max(*lane) + takes_ns;
         let end_ns = *lane;

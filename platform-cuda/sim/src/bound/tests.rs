@@ -114,3 +114,20 @@ fn time_is_bounded_by_the_link_the_processor_and_their_turns() {
     (phases[0], phases[61]) = (vec![0, 1], vec![0, 1, 2, 3]);
     assert_eq!(ns(1, &phases), 21 + 60 + 20 + 1);
 }
+
+#[test]
+fn what_is_born_and_does_not_fit_has_to_be_copied_to_the_host() {
+    let born = Trace { born: true, ..trace(&[10; 4], &[vec![0, 1], vec![], vec![2, 3]]) };
+    let ns = |memory_bytes| {
+        let machine = Machine {
+            memory_bytes,
+            outward_bytes_per_second: 1_000_000_000,
+            compute_ns: 1,
+            ..Machine::link_bound(0)
+        };
+        Bound::of(&born, &machine).ns
+    };
+    assert_eq!(ns(40), 4, "computed, and all of it stays");
+    assert_eq!(ns(25), 15);
+    assert_eq!(ns(10), 30);
+}
