@@ -12,7 +12,7 @@
 //!
 //! A session is an agent with one state, its keys and values, as large as its longest request makes it. It
 //! begins without contents, every request writes to it, and none of it is predicted unless hints are added
-//! ([`Trace::with_hints`]). Requests within the same bucket of time make a step; a session that has several
+//! ([`with_hints`](crate::Trace::with_hints)). Requests within the same bucket of time make a step; a session that has several
 //! in one step uses its state once.
 
 mod azure;
