@@ -102,6 +102,38 @@ impl CudaDevice {
         }
     }
 
+    /// Copies to memory of the device, and returns when that is done. The thread's current context stays as
+    /// it is.
+    ///
+    /// # Errors
+    /// The device refuses, or is lost; the memory may be written in part.
+    ///
+    /// # Safety
+    /// So much is mapped there, and nothing else touches it meanwhile.
+    pub unsafe fn write(&self, to: DeviceAddress, from: &[u8]) -> Result<(), DeviceFault> {
+        let _entered = self.context.enter()?;
+        let (start, stream) = (from.as_ptr().cast::<c_void>(), self.copies_in.handle());
+        // SAFETY: The caller's promise; `from` is borrowed until the stream is done.
+        unsafe { call!(self.context, copy_in(to.0, start, from.len(), stream)) }?;
+        self.copies_in.synchronize()
+    }
+
+    /// Copies from memory of the device, and returns when that is done. The thread's current context stays
+    /// as it is.
+    ///
+    /// # Errors
+    /// The device refuses, or is lost; `into` may be written in part.
+    ///
+    /// # Safety
+    /// So much is mapped there, and nothing else writes to it meanwhile.
+    pub unsafe fn read(&self, from: DeviceAddress, into: &mut [u8]) -> Result<(), DeviceFault> {
+        let _entered = self.context.enter()?;
+        let (start, stream) = (into.as_mut_ptr().cast::<c_void>(), self.copies_out.handle());
+        // SAFETY: The caller's promise; `into` is borrowed until the stream is done.
+        unsafe { call!(self.context, copy_out(start, from.0, into.len(), stream)) }?;
+        self.copies_out.synchronize()
+    }
+
     /// Compiles PTX for the device.
     ///
     /// # Errors
