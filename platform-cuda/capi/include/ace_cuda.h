@@ -306,8 +306,8 @@ uint32_t ace_cuda_version(void);
 // Gives the engine's number to `engine`.
 //
 // Safety:
-// `settings` is NULL, for the defaults, or holds `size` bytes; its strings are C strings. `engine` may be
-// written to.
+// `settings` is NULL, for the defaults, or holds `size` bytes; its strings are C strings, and `driver` names
+// a driver of CUDA or no library at all. `engine` may be written to.
 AceCudaStatus ace_cuda_open(const struct AceCudaSettings *settings,
                             AceCudaEngine *engine);
 
@@ -450,6 +450,29 @@ AceCudaStatus ace_cuda_wrote(AceCudaLease lease,
                              uint64_t offset_bytes,
                              uint64_t bytes);
 
+// Copies from the host to a part of a state of a lease, and returns when that is done. What ace_cuda_wrote
+// says is said by this, too. For those who have no other means of copying: it is done on a stream of its own,
+// through the driver's buffers.
+//
+// Safety:
+// `from` holds so many bytes. No work on the device touches that part meanwhile.
+AceCudaStatus ace_cuda_copy_in(AceCudaLease lease,
+                               AceCudaState state,
+                               uint64_t offset_bytes,
+                               const void *from,
+                               size_t bytes);
+
+// Copies a part of a state of a lease to the host, and returns when that is done. As ace_cuda_copy_in, for
+// those who have no other means.
+//
+// Safety:
+// So many bytes at `into` may be written to. No work on the device writes to that part meanwhile.
+AceCudaStatus ace_cuda_copy_out(AceCudaLease lease,
+                                AceCudaState state,
+                                uint64_t offset_bytes,
+                                void *into,
+                                size_t bytes);
+
 // Ends a use. All work on the device that touches its states is done. If tensors of it live, the use ends
 // with the last of them, and the same holds for the work on those.
 AceCudaStatus ace_cuda_end(AceCudaLease lease);
@@ -504,7 +527,7 @@ AceCudaStatus ace_cuda_dlpack_versioned(AceCudaLease lease,
 // Gives the heap's number to `heap`.
 //
 // Safety:
-// `driver` is NULL, as in AceCudaSettings, or a C string. `heap` may be written to.
+// `driver` is as in AceCudaSettings. `heap` may be written to.
 AceCudaStatus ace_cuda_heap_open(const char *driver,
                                  uint32_t device,
                                  uint64_t limit_bytes,

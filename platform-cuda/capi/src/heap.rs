@@ -46,7 +46,7 @@ unsafe impl Versioned for AceCudaHeapStats {}
 /// Gives the heap's number to `heap`.
 ///
 /// # Safety
-/// `driver` is NULL, as in AceCudaSettings, or a C string. `heap` may be written to.
+/// `driver` is as in AceCudaSettings. `heap` may be written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ace_cuda_heap_open(
     driver: *const c_char,
@@ -62,7 +62,8 @@ pub unsafe extern "C" fn ace_cuda_heap_open(
         if limit_bytes == 0 {
             return Err(Failure::argument("limit_bytes is 0"));
         }
-        let device = open::device(driver, device)?;
+        // SAFETY: as above.
+        let device = CudaDevice::open(unsafe { open::library(driver) }?, device)?;
         place.write(HEAPS.insert(DeviceHeap::new(device, Settings::new(limit_bytes))?));
         Ok(())
     })

@@ -176,6 +176,78 @@ pub extern "C" fn ace_cuda_wrote(
     })
 }
 
+/// The state of a number and the address of a part of it.
+fn part(
+    held: &Use,
+    state: AceCudaState,
+    offset_bytes: u64,
+    bytes: usize,
+) -> Result<(Named, DeviceAddress), Failure> {
+    let (named, address) = held.state(state)?;
+    let end = offset_bytes.checked_add(bytes as u64);
+    end.filter(|end| *end <= named.bytes).ok_or_else(|| {
+        let all = named.bytes;
+        Failure::argument(format_args!("{bytes} bytes at {offset_bytes} are beyond {all}"))
+    })?;
+    Ok((named, address.plus(offset_bytes)))
+}
+
+/// Copies from the host to a part of a state of a lease, and returns when that is done. What ace_cuda_wrote
+/// says is said by this, too. For those who have no other means of copying: it is done on a stream of its own,
+/// through the driver's buffers.
+///
+/// # Safety
+/// `from` holds so many bytes. No work on the device touches that part meanwhile.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ace_cuda_copy_in(
+    lease: AceCudaLease,
+    state: AceCudaState,
+    offset_bytes: u64,
+    from: *const c_void,
+    bytes: usize,
+) -> AceCudaStatus {
+    answer(|| {
+        // SAFETY: the caller's promise.
+        let from = unsafe { foreign::list(from.cast::<u8>(), bytes, "from") }?;
+        let held = LEASES.get(lease)?;
+        let (named, to) = part(&held, state, offset_bytes, bytes)?;
+        if from.is_empty() {
+            return Ok(());
+        }
+        // First, so that what is written in part before a failure counts, too.
+        let end = offset_bytes.saturating_add(bytes as u64);
+        held.lease()?.wrote(named.handle, offset_bytes..end)?;
+        // SAFETY: the lease keeps the state's memory mapped while it is held; the rest is the caller's promise.
+        held.session.copy(|device| unsafe { device.write(to, from) })
+    })
+}
+
+/// Copies a part of a state of a lease to the host, and returns when that is done. As ace_cuda_copy_in, for
+/// those who have no other means.
+///
+/// # Safety
+/// So many bytes at `into` may be written to. No work on the device writes to that part meanwhile.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ace_cuda_copy_out(
+    lease: AceCudaLease,
+    state: AceCudaState,
+    offset_bytes: u64,
+    into: *mut c_void,
+    bytes: usize,
+) -> AceCudaStatus {
+    answer(|| {
+        // SAFETY: the caller's promise.
+        let into = unsafe { foreign::bytes_mut(into.cast::<u8>(), bytes, "into") }?;
+        let held = LEASES.get(lease)?;
+        let (_, from) = part(&held, state, offset_bytes, bytes)?;
+        if into.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: as of `ace_cuda_copy_in`.
+        held.session.copy(|device| unsafe { device.read(from, into) })
+    })
+}
+
 /// Ends a use. All work on the device that touches its states is done. If tensors of it live, the use ends
 /// with the last of them, and the same holds for the work on those.
 #[unsafe(no_mangle)]

@@ -3,7 +3,7 @@
 use crate::foreign::{self, Versioned};
 use crate::status::{AceCudaStatus, Failure, answer};
 use crate::table::{Table, unknown};
-use ace_alloc_cuda::device::Device;
+use ace_alloc_cuda::device::{Device, DeviceFault};
 use ace_alloc_cuda::driver::{CudaDevice, Library};
 use ace_alloc_cuda::engine::{self, Engine};
 use ace_alloc_cuda::planner::Handle;
@@ -73,6 +73,9 @@ pub struct Session {
     pub has_host_pointers: bool,
     step: AtomicU64,
     states: Mutex<BTreeMap<AceCudaState, Named>>,
+    library: Library,
+    /// Opened when it is needed first: it has two streams.
+    copier: Mutex<Option<CudaDevice>>,
 }
 
 pub static ENGINES: Table<Session> = Table::new("engine");
@@ -95,15 +98,31 @@ impl Session {
         self.step.fetch_max(step, Ordering::Relaxed);
         Ok(())
     }
+
+    /// Has something done by a device that the engine does not drive.
+    pub fn copy(
+        &self,
+        call: impl FnOnce(&CudaDevice) -> Result<(), DeviceFault>,
+    ) -> Result<(), Failure> {
+        let mut copier = self.copier.lock().unwrap_or_else(PoisonError::into_inner);
+        let copier = match &mut *copier {
+            Some(copier) => copier,
+            none => none.insert(CudaDevice::open(self.library, self.device)?),
+        };
+        Ok(call(copier)?)
+    }
 }
 
-/// Opens a device of a driver.
-pub fn device(driver: Option<&CStr>, ordinal: u32) -> Result<CudaDevice, Failure> {
-    let library = match driver {
-        Some(path) => Library::open(Path::new(OsStr::from_bytes(path.to_bytes()))),
-        None => Library::find(),
-    };
-    Ok(CudaDevice::open(library?, ordinal)?)
+/// A driver by its path, or the one that the environment says.
+///
+/// # Safety
+/// As [`Library::open`].
+pub unsafe fn library(driver: Option<&CStr>) -> Result<Library, Failure> {
+    Ok(match driver {
+        // SAFETY: the caller's promise.
+        Some(path) => unsafe { Library::open(Path::new(OsStr::from_bytes(path.to_bytes()))) }?,
+        None => Library::find()?,
+    })
 }
 
 /// What is free on a device. Asked on a thread of its own: the caller's keeps the context that it has.
@@ -139,7 +158,9 @@ fn policy(name: Option<&CStr>) -> Result<Box<dyn Policy>, Failure> {
     })
 }
 
-fn open(
+/// # Safety
+/// As [`ace_cuda_open`].
+unsafe fn open(
     settings: &AceCudaSettings,
     driver: Option<&CStr>,
     policy_name: Option<&CStr>,
@@ -148,9 +169,11 @@ fn open(
         return Err(Failure::argument("flags that nobody knows"));
     }
     let policy = policy(policy_name)?;
-    let device = device(driver, settings.device)?;
+    // SAFETY: the caller's promise.
+    let library = unsafe { library(driver) }?;
+    let device = CudaDevice::open(library, settings.device)?;
     let (device, budget_bytes) = match settings.budget_bytes {
-        0 => free_bytes(device).map(|(device, free)| (device, free / 4 * 3))?,
+        0 => free_bytes(device).map(|(device, free)| (device, (free / 4).saturating_mul(3)))?,
         bytes => (device, bytes),
     };
     let pinned_bytes =
@@ -166,6 +189,8 @@ fn open(
         has_host_pointers: settings.flags & ACE_CUDA_HOST_POINTERS != 0,
         step: AtomicU64::new(0),
         states: Mutex::new(BTreeMap::new()),
+        library,
+        copier: Mutex::new(None),
     }))
 }
 
@@ -176,8 +201,8 @@ fn open(
 /// Gives the engine's number to `engine`.
 ///
 /// # Safety
-/// `settings` is NULL, for the defaults, or holds `size` bytes; its strings are C strings. `engine` may be
-/// written to.
+/// `settings` is NULL, for the defaults, or holds `size` bytes; its strings are C strings, and `driver` names
+/// a driver of CUDA or no library at all. `engine` may be written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ace_cuda_open(
     settings: *const AceCudaSettings,
@@ -205,7 +230,8 @@ pub unsafe extern "C" fn ace_cuda_open(
         // SAFETY: the caller's promise.
         let (driver, policy) =
             unsafe { (foreign::text(settings.driver), foreign::text(settings.policy)) };
-        engine.write(open(&settings, driver, policy)?);
+        // SAFETY: as above.
+        engine.write(unsafe { open(&settings, driver, policy) }?);
         Ok(())
     })
 }

@@ -170,14 +170,10 @@ pub extern "C" fn ace_cuda_last_error() -> *const c_char {
 /// The version of this library: 10000 * major + 100 * minor + patch.
 #[unsafe(no_mangle)]
 pub extern "C" fn ace_cuda_version() -> u32 {
-    const VERSION: u32 = match (
-        number(env!("CARGO_PKG_VERSION_MAJOR")),
-        number(env!("CARGO_PKG_VERSION_MINOR")),
-        number(env!("CARGO_PKG_VERSION_PATCH")),
-    ) {
-        (major, minor, patch) => major * 10_000 + minor * 100 + patch,
-    };
-    VERSION
+    const MAJOR: u32 = number(env!("CARGO_PKG_VERSION_MAJOR"));
+    const MINOR: u32 = number(env!("CARGO_PKG_VERSION_MINOR"));
+    const PATCH: u32 = number(env!("CARGO_PKG_VERSION_PATCH"));
+    const { MAJOR * 10_000 + MINOR * 100 + PATCH }
 }
 
 const fn number(digits: &str) -> u32 {
