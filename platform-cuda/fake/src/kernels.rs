@@ -41,6 +41,8 @@ static TWINS: &[Twin] = &[
     Twin { name: "ace_checksum", argument_bytes: &[8, 8, 8], run: checksum },
     // ace_saxpy(y: u64, x: u64, words: u64, a: f32)
     Twin { name: "ace_saxpy", argument_bytes: &[8, 8, 8, 4], run: saxpy },
+    // ace_mix(data: u64, words: u64, first: u64, rounds: u32, key: u64, sums: u64), to sums[0..3]
+    Twin { name: "ace_mix", argument_bytes: &[8, 8, 8, 4, 8, 8], run: mix },
 ];
 
 /// The twin of an entry.
@@ -104,6 +106,36 @@ fn saxpy(reach: &Reach<'_>, arguments: &[u64]) -> Outcome {
         let (at, factor) = unsafe { (y.add(index), x.add(index).read()) };
         // SAFETY: As in `fill`.
         unsafe { at.write(a.mul_add(factor, at.read())) };
+    }
+    Ok(())
+}
+
+/// Of words of 8 bytes; what it computes is explained where its PTX is, in `gpu-check`.
+fn mix(reach: &Reach<'_>, arguments: &[u64]) -> Outcome {
+    const TAG: u64 = 0x9E37_79B9_7F4A_7C15;
+    const TERM: u64 = 0xD6E8_FEB8_6659_FD93;
+    const ROUND: u64 = 0xFF51_AFD7_ED55_8CCD;
+    let &[data, words, first, rounds, key, sums] = arguments else { return Err(ILLEGAL_ADDRESS) };
+    let data = reach.numbers::<u64>(data, words)?;
+    let sums = reach.numbers::<u64>(sums, 3)?;
+    let mut totals = [0_u64; 3];
+    for at in 0..words {
+        let tag = at.wrapping_mul(TAG);
+        // SAFETY: As in `checksum`.
+        let (place, word) = unsafe { (data.add(at as usize), data.add(at as usize).read()) };
+        let round = |word: u64| (word ^ word >> 32).wrapping_mul(ROUND);
+        let step = key.wrapping_add(tag);
+        let mixed = (0..rounds).fold(word, |word, _| round(word).wrapping_add(step));
+        let now = if at < first { word } else { mixed };
+        // SAFETY: As in `fill`.
+        unsafe { place.write(now) };
+        for (total, word) in totals.iter_mut().zip([word, now, mixed]) {
+            *total = total.wrapping_add((word ^ tag).wrapping_mul(TERM));
+        }
+    }
+    for (index, total) in totals.into_iter().enumerate() {
+        // SAFETY: As in `fill`.
+        unsafe { sums.add(index).write(sums.add(index).read().wrapping_add(total)) };
     }
     Ok(())
 }

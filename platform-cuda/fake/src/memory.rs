@@ -271,6 +271,13 @@ impl Memory {
         unsafe { libc::memmove(pointer(to), pointer(from), bytes as usize) };
     }
 
+    /// Damages a byte of what was copied just now.
+    pub fn flip_bit(&self, at: u64) {
+        let byte = pointer(at).cast::<u8>();
+        // SAFETY: The caller has copied to this byte under the same lock.
+        unsafe { byte.write(byte.read() ^ 1) };
+    }
+
     /// Blocks, reservations, mappings and pins.
     pub fn live(&self) -> [u64; 4] {
         let lengths =

@@ -58,6 +58,10 @@ options! {
     pageable_bytes_per_second: 6_000_000_000;
     /// What a kernel takes.
     kernel_ns: 100_000;
+    /// The copy of this number, counted from 1, arrives with a bit flipped. 0: none does.
+    corrupt_copy: 0;
+    /// Copies count for `corrupt_copy` from when so many kernels have run.
+    corrupt_after_kernels: 0;
 }
 
 /// Applies words of the form `name=value`. `fail=` adds a rule, `fail=none` removes all of them.

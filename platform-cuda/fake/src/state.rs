@@ -57,6 +57,9 @@ pub struct State {
     pub lost: Option<u32>,
     /// Copies and kernels that touched memory that was not there, or not theirs.
     pub misuses: u64,
+    /// Kernels that were run, and copies that were made and count for `corrupt_copy`.
+    kernels: u64,
+    copies: u64,
     pub calls: HashMap<&'static str, u64>,
     pub now_ns: u64,
     started: Instant,
@@ -76,6 +79,8 @@ impl State {
             is_started: false,
             lost: None,
             misuses: 0,
+            kernels: 0,
+            copies: 0,
             calls: HashMap::new(),
             now_ns: 0,
             started: Instant::now(),
@@ -108,7 +113,7 @@ impl State {
         }
     }
 
-    fn finish(&self, device: usize, work: &Work) -> Outcome {
+    fn finish(&mut self, device: usize, work: &Work) -> Outcome {
         match *work {
             Work::Copy { to, from, bytes, engine, is_pinned } => {
                 let (there, host) = if engine == Engine::In { (to, from) } else { (from, to) };
@@ -117,9 +122,16 @@ impl State {
                     return Err(ILLEGAL_ADDRESS);
                 }
                 self.memory.copy(to, from, bytes);
+                self.copies += u64::from(self.kernels >= self.options.corrupt_after_kernels);
+                if self.copies == self.options.corrupt_copy && bytes > 0 {
+                    self.memory.flip_bit(to + bytes / 2);
+                }
                 Ok(())
             }
-            Work::Kernel(ref launch) => launch.run(&self.memory, device),
+            Work::Kernel(ref launch) => {
+                self.kernels += 1;
+                launch.run(&self.memory, device)
+            }
         }
     }
 
