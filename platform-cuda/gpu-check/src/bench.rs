@@ -1,12 +1,6 @@
 //! The device under test, its kernel, and what all chapters share. Floor: first.
 
-use crate::{
-    args::Args,
-    contents::WORD,
-    failure::Failure,
-    figures::median_of,
-    memory::Mapped,
-};
+use crate::{args::Args, contents::WORD, failure::Failure, figures::median_of, memory::Mapped};
 use ace_alloc_cuda::{
     device::{Device, DeviceAddress, DeviceFault},
     driver::{Argument, CudaDevice, Event, Function, Grid, Library, OpenError, Stream},
@@ -67,7 +61,8 @@ impl Pace {
 impl Bench {
     pub fn open(args: &Args, bar: ProgressBar) -> Result<Self, Failure> {
         let library = match &args.driver {
-            Some(path) => Library::open(path)?,
+            // SAFETY: Who names a library on the command line answers for it, as the loader's path does.
+            Some(path) => unsafe { Library::open(path) }?,
             None => Library::find()?,
         };
         let mut device = CudaDevice::open(library, args.device)?;
@@ -136,9 +131,14 @@ impl Bench {
     }
 
     /// Runs the kernel on memory of one's own. Returns what it took on the device.
-    fn time_of(&self, data: &Mapped, sums: &Mapped, words: u64, rounds: u32) -> Result<f64, DeviceFault> {
-        let mix =
-            Mix { data: data.start(), words, first: 0, rounds, key: 1, sums: sums.start() };
+    fn time_of(
+        &self,
+        data: &Mapped,
+        sums: &Mapped,
+        words: u64,
+        rounds: u32,
+    ) -> Result<f64, DeviceFault> {
+        let mix = Mix { data: data.start(), words, first: 0, rounds, key: 1, sums: sums.start() };
         // SAFETY: Both were mapped by the caller, who has borrowed them, and are waited for here.
         let run = unsafe { self.launch_timed(&mix) };
         self.stream.synchronize()?;

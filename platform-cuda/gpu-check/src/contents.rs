@@ -73,9 +73,9 @@ pub fn digest(bytes: &[u8], first: u64) -> u64 {
     let share = (bytes.len() / WORD as usize).div_ceil(threads()).max(LEAST_SHARE);
     let part_digest = |first: u64, part: &[u8]| {
         let words = part.chunks_exact(WORD as usize);
-        (first..).zip(words).fold(0u64, |digest, (at, word)| {
-            digest.wrapping_add(term(word_of(word), at))
-        })
+        (first..)
+            .zip(words)
+            .fold(0u64, |digest, (at, word)| digest.wrapping_add(term(word_of(word), at)))
     };
     thread::scope(|scope| {
         let parts = bytes.chunks(share * WORD as usize);

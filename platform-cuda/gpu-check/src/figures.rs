@@ -48,7 +48,9 @@ pub fn percentile(sorted: &[f64], percent: usize) -> f64 {
 }
 
 /// How long something takes.
-pub fn timed<R>(work: impl FnOnce() -> Result<R, DeviceFault>) -> Result<(R, Duration), DeviceFault> {
+pub fn timed<R>(
+    work: impl FnOnce() -> Result<R, DeviceFault>,
+) -> Result<(R, Duration), DeviceFault> {
     let begun = Instant::now();
     let result = work()?;
     Ok((result, begun.elapsed()))

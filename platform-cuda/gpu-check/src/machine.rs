@@ -73,7 +73,9 @@ impl Host {
             threads: thread::available_parallelism().map_or(1, usize::from),
             memory_bytes: bytes("MemTotal"),
             available_bytes: bytes("MemAvailable").min(cgroup_left()),
-            kernel: Some(kernel.trim().to_owned()).filter(|it| !it.is_empty()).unwrap_or_else(unknown),
+            kernel: Some(kernel.trim().to_owned())
+                .filter(|it| !it.is_empty())
+                .unwrap_or_else(unknown),
         }
     }
 }

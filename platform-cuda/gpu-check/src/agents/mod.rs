@@ -12,7 +12,7 @@ mod served;
 mod sums;
 
 use crate::{
-    args::{ArmName, Args, Regime},
+    args::{Args, ArmName, Regime},
     bench::{Bench, Pace},
     failure::Failure,
     figures::{percentile, share},

@@ -4,7 +4,11 @@
 //! It is spared what it need not suffer: memory of a size is kept for the next state of that size, what was
 //! not written is not copied back, and of what was written no more than was.
 
-use super::{Figures, plan::{Plan, Request}, sums::Sums};
+use super::{
+    Figures,
+    plan::{Plan, Request},
+    sums::Sums,
+};
 use crate::{
     bench::{Bench, Mix},
     contents::{self, WORD},

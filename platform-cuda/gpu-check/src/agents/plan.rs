@@ -8,12 +8,7 @@ use crate::{
     failure::Failure,
 };
 use ace_alloc_cuda_sim::{Trace, workload::Size};
-use std::{
-    collections::BTreeMap,
-    ops::Range,
-    thread,
-    time::Duration,
-};
+use std::{collections::BTreeMap, ops::Range, thread, time::Duration};
 
 /// The grain of sizes: whole words in each eighth.
 const GRAIN: u64 = 4096;
@@ -85,12 +80,15 @@ impl Plan {
         });
         let steps: Vec<Vec<Request>> = steps.collect();
         if number == 0 {
-            return Err(Failure::Unfit("nobody is used in so few steps: choose more --steps".into()));
+            return Err(Failure::Unfit(
+                "nobody is used in so few steps: choose more --steps".into(),
+            ));
         }
         let agents = 0..trace.sizes.len() as u64;
         let seeds: Vec<u64> = agents.map(|agent| contents::seed_of(!args.seed, agent)).collect();
         let mut memory = vec![0; largest(&trace.sizes)];
-        let digest = |(seed, bytes): (&u64, &u64)| contents::fill(&mut memory[..*bytes as usize], *seed);
+        let digest =
+            |(seed, bytes): (&u64, &u64)| contents::fill(&mut memory[..*bytes as usize], *seed);
         let digests = seeds.iter().zip(&trace.sizes).map(digest).collect();
         let rounds = vec![0; trace.sizes.len()];
         let (samples, output) = (Vec::new(), (0, 0));

@@ -1,7 +1,11 @@
 //! The same by the engine: states are asked for ahead, and the kernel of one runs while others travel.
 //! Floor: third.
 
-use super::{Figures, plan::{Plan, Request}, sums::Sums};
+use super::{
+    Figures,
+    plan::{Plan, Request},
+    sums::Sums,
+};
 use crate::{
     bench::{Bench, Mix, Run},
     contents::{self, WORD},
