@@ -20,6 +20,8 @@ mod bench;
 mod contents;
 mod failure;
 mod figures;
+#[cfg(test)]
+mod interpreter;
 mod link;
 mod machine;
 mod memory;
