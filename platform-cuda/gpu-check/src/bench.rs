@@ -48,13 +48,20 @@ pub struct Pace {
 }
 
 impl Pace {
+    /// From what a word takes with one round and with many. What does not depend on the rounds, as on a
+    /// fake, can't be made to last by them.
+    fn of(one_ns: f64, many_ns: f64, many: u32) -> Self {
+        let is_clear = many_ns > 1.5 * one_ns;
+        let round_ns = if is_clear { (many_ns - one_ns) / f64::from(many - 1) } else { 0.0 };
+        Self { base_ns: (one_ns - round_ns).max(0.0), round_ns }
+    }
+
     /// So many rounds make the kernel take about this time; at least one.
     pub fn rounds(&self, words: u64, wanted: Duration) -> u32 {
         let words = words as f64;
         let left_ns = wanted.as_secs_f64() * 1e9 - self.base_ns * words;
         let rounds = left_ns / (self.round_ns * words);
-        // The kernel of a fake takes no longer for more rounds.
-        if rounds.is_finite() { rounds.clamp(1.0, 1e6) as u32 } else { 1 }
+        if rounds.is_finite() { rounds.clamp(1.0, 65_536.0) as u32 } else { 1 }
     }
 }
 
@@ -160,9 +167,7 @@ impl Bench {
         let (one_ns, many_ns) = (measured(1)?, measured(MANY)?);
         sums.free(&mut self.device)?;
         data.free(&mut self.device)?;
-        // Of a memory-bound kernel the first rounds cost nothing; what they cost is not negative.
-        let round_ns = ((many_ns - one_ns) / f64::from(MANY - 1)).max(0.0);
-        Ok(Pace { base_ns: (one_ns - round_ns).max(0.0), round_ns })
+        Ok(Pace::of(one_ns, many_ns, MANY))
     }
 }
 
@@ -192,4 +197,21 @@ impl Run {
 fn style() -> ProgressStyle {
     let style = ProgressStyle::with_template("{elapsed_precise} {bar:30} {pos}/{len} {msg}");
     style.unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_fill_the_wanted_time_and_are_one_where_they_do_not_matter() {
+        // A word takes 1 ns, and 0.5 ns a round.
+        let pace = Pace::of(1.5, 1.0 + 0.5 * 129.0, 129);
+        assert_eq!(pace.rounds(1000, Duration::from_micros(11)), 20);
+        assert_eq!(pace.rounds(1000, Duration::from_nanos(10)), 1);
+        assert_eq!(pace.rounds(1000, Duration::from_secs(9)), 65_536);
+        for many_ns in [1.5, 1.6, 0.9] {
+            assert_eq!(Pace::of(1.5, many_ns, 129).rounds(1000, Duration::from_secs(1)), 1);
+        }
+    }
 }

@@ -185,7 +185,7 @@ impl Served<'_> {
             }
             while let Some(agent) = self.retire()? {
                 self.figures.latencies_ms.push(begun.elapsed().as_secs_f64() * 1e3);
-                self.expect(hints.get(&agent).map_or(&[], Vec::as_slice))?;
+                hints.get(&agent).map_or(Ok(()), |hints| self.expect(hints))?;
                 self.bench.advance();
                 left -= 1;
                 moved = true;
@@ -272,7 +272,7 @@ impl Served<'_> {
     }
 }
 
-/// Copies a state from the device, whereever the host's copy is.
+/// Copies a state from the device, whatever the host's copy is.
 fn fetch(
     bench: &mut Bench,
     engine: &Engine<CudaDevice>,
