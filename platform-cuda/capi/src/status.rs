@@ -97,6 +97,7 @@ impl From<OpenError> for Failure {
             OpenError::NoDevice
             | OpenError::NoSuchDevice { .. }
             | OpenError::NoVirtualMemory { .. } => AceCudaStatus::NoDevice,
+            OpenError::NoMemory { .. } => AceCudaStatus::OutOfMemory,
             OpenError::Failed { .. } => AceCudaStatus::DeviceFailed,
         };
         Self::new(status, error)
