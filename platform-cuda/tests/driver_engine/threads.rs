@@ -1,18 +1,22 @@
 //! The engine with its thread, and users in threads of their own, each with a stream. Floor: garden.
 
 use super::agents::{AGENTS, Filler, Plain, bytes_of, device, ends, settings};
+use ace_alloc_cuda::device::DeviceFault;
 use ace_alloc_cuda::distance::{NextUse, Source};
 use ace_alloc_cuda::driver::CudaDevice;
-use ace_alloc_cuda::engine::{Engine, HostCopy};
+use ace_alloc_cuda::engine::{Engine, EngineError, HostCopy};
 use ace_alloc_cuda::planner::Handle;
 use ace_alloc_cuda::policy::Hedge;
 use ace_alloc_cuda::state::AgentId;
 use ace_alloc_tests::fake_cuda::{self, Live};
 use ace_alloc_tests::random::{self, Random};
 use std::thread;
+use std::time::Duration;
 
 const THREADS: u64 = 4;
 const USES: usize = 60;
+/// Longer than any wait, on any machine; a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(100);
 
 /// A state and what it must hold.
 #[derive(Clone, Copy)]
@@ -25,7 +29,15 @@ struct Own {
 
 /// Uses the states of some agents, which nobody else does. A use ends when its kernel has, and meanwhile the
 /// next one begins.
-fn user(engine: &Engine<CudaDevice>, filler: &Filler, mut own: Vec<Own>, mut random: Random) {
+///
+/// # Errors
+/// The device is lost.
+fn user(
+    engine: &Engine<CudaDevice>,
+    filler: &Filler,
+    mut own: Vec<Own>,
+    mut random: Random,
+) -> Result<(), EngineError> {
     for turn in 0..USES {
         let agent = own[random.below(own.len())].agent;
         let next = NextUse::at((turn + random.below(9)) as u64);
@@ -33,25 +45,27 @@ fn user(engine: &Engine<CudaDevice>, filler: &Filler, mut own: Vec<Own>, mut ran
         let mut group: Vec<&mut Own> = own.iter_mut().filter(|own| own.agent == agent).collect();
         group.truncate(1 + random.below(2));
         let states: Vec<Handle> = group.iter().map(|own| own.state).collect();
-        let lease = engine.acquire(agent, &states).expect("granted");
+        let lease = engine.acquire_timeout(agent, &states, PATIENCE)?;
         // What the last use of the same state queued is done before it is looked at.
-        filler.stream.synchronize().expect("no fault");
+        filler.stream.synchronize().map_err(EngineError::Device)?;
         for own in group {
             let address = lease.address(own.state).expect("part of the lease");
             assert_eq!(ends(address, own.words), [own.value; 2], "contents that were granted");
             if random.below(2) == 0 {
-                lease.wrote(own.state, 0..4 * own.words).expect("in use");
+                lease.wrote(own.state, 0..4 * own.words)?;
                 own.value = random.draw() as u32;
                 // SAFETY: The lease ends after the stream has come past it.
-                assert!(unsafe { filler.fill(address, own.words, own.value) });
+                let _ = unsafe { filler.fill(address, own.words, own.value) };
             }
         }
         // SAFETY: The stream lives, and all work on the states is queued there.
-        unsafe { lease.end_after(filler.stream.as_queue()) }.expect("no fault");
+        unsafe { lease.end_after(filler.stream.as_queue()) }.map_err(|error| error.error())?;
     }
+    Ok(())
 }
 
-fn run(options: &str) {
+/// Gives what came of each user.
+fn run(options: &str) -> Vec<Result<(), EngineError>> {
     let (fake, seed) = (fake_cuda::load(), random::seed());
     let device = device(&fake);
     fake.configure(options);
@@ -66,28 +80,42 @@ fn run(options: &str) {
             Own { agent, state, words, value }
         })
         .collect();
-    thread::scope(|scope| {
-        for (number, filler) in (0..THREADS).zip(&fillers) {
+    let outcomes = thread::scope(|scope| {
+        let start = |(number, filler)| {
             let is_own = |own: &&Own| own.agent.0 % THREADS == number;
             let own: Vec<Own> = states.iter().filter(is_own).copied().collect();
             assert_eq!(own.len() as u64, 2 * AGENTS / THREADS);
             let (engine, random) = (&engine, Random::new(seed ^ number));
-            scope.spawn(move || user(engine, filler, own, random));
-        }
+            scope.spawn(move || user(engine, filler, own, random))
+        };
+        let users: Vec<_> = (0..THREADS).zip(&fillers).map(start).collect();
+        users.into_iter().map(|user| user.join().expect("no panic")).collect()
     });
     let totals = engine.stats().expect("it runs").totals;
     assert!(totals.evictions > 0 && totals.written_bytes > 0, "memory is short: {totals:?}");
     engine.stop().expect("no lease is left");
     drop((engine, fillers));
     assert_eq!((fake.live(), fake.misuses()), (Live::default(), 0));
+    outcomes
 }
 
 #[test]
 fn threads_find_what_they_left_while_time_passes_by_calls() {
-    run("");
+    assert_eq!(run(""), [Ok(()); THREADS as usize]);
 }
 
 #[test]
 fn threads_find_what_they_left_in_real_time() {
-    run("real_time=1");
+    assert_eq!(run("real_time=1"), [Ok(()); THREADS as usize]);
+}
+
+#[test]
+fn a_lost_device_keeps_no_thread_waiting() {
+    for call in ["cuEventQuery", "cuMemMap", "cuStreamSynchronize", "cuEventRecord"] {
+        for outcome in run(&format!("fail={call}:70:719:lost")) {
+            let error = outcome.expect_err("no use can begin after the loss");
+            let is_loss = matches!(error, EngineError::Device(DeviceFault::Lost { .. }));
+            assert!(is_loss || error == EngineError::DeviceLost, "{call}: {error:?}");
+        }
+    }
 }
