@@ -6,7 +6,7 @@ use super::{
 };
 use ace_alloc_cuda::{
     distance::{NextUse, Source},
-    engine::{Host, Pace},
+    engine::{EngineError, Host, Pace},
     planner::{Handle, Place},
     state::AgentId,
 };
@@ -67,7 +67,10 @@ fn memory_stays_until_the_work_of_its_last_use_is_done() {
     stage.request(AgentId(0), &[first]).expect("it fits");
     stage.rest();
     stage.device.model().is_stopped = true;
+    let group = stage.uses[0].group;
     assert!(stage.end_after(0, 0), "marked");
+    assert_eq!(stage.host().end(group), Err(EngineError::NotInUse), "it ends by itself");
+    stage.host().withdraw(group);
     stage.request(AgentId(1), &[other]).expect("it fits alone");
     assert_eq!(stage.turns(500), Pace::Soon);
     assert_eq!(stage.host().place(first), Ok(Place::InUse(1)), "the kernel has not ended");
