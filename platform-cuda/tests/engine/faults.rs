@@ -121,6 +121,26 @@ fn memory_that_can_not_be_unmapped_is_not_counted_on_any_more_and_comes_back_in_
 }
 
 #[test]
+fn another_device_has_all_its_memory_though_some_of_the_lost_one_could_not_be_unmapped() {
+    let mut stage = Stage::new(random::seed(), 0);
+    let [first, other] = two_states(&mut stage);
+    acquire(&mut stage, 0, first);
+    stage.end(0);
+    stage.device.model().fail_always = Some(("unmap", Failure::Refused));
+    acquire(&mut stage, 1, other);
+    assert_eq!(stage.host().stats().stranded_bytes, BUDGET_BYTES - GRAIN);
+    let small = stage.register(Plain::new(0, 2, GRAIN)).expect("a sound state");
+    stage.device.model().lose();
+    stage.host().prefetch(small).expect("registered");
+    stage.turns(3);
+    stage.restore();
+    acquire(&mut stage, 1, other);
+    assert_eq!((stage.grants, stage.host().stats().stranded_bytes), (2, 0));
+    stage.end_all();
+    stage.finish();
+}
+
+#[test]
 fn a_device_with_less_memory_than_its_budget_holds_what_fits() {
     let mut stage = Stage::new(random::seed(), 1);
     stage.device.model().set_memory(BUDGET_BYTES / 2);
