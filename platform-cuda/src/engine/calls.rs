@@ -30,7 +30,10 @@ impl<D: Device> Host<D> {
             }
             self.unclaim(state);
         }
-        self.tell_spare();
+        // After a short window there would be no allowance for a large state, however idle the link is.
+        if self.window.length_ns() >= self.settings.window_ns / 4 {
+            self.tell_spare();
+        }
         self.settle();
         Ok(())
     }

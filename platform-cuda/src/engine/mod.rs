@@ -95,8 +95,9 @@ pub struct Settings {
     pub chunks_in_flight: u32,
     /// The largest block of physical memory; rounded up to a power of two.
     pub block_bytes: u64,
-    /// The planner hears at least so often how much time the link had to spare, in nanoseconds; besides, at
-    /// every step.
+    /// The planner hears at least so often how much time the link had to spare, in nanoseconds, and at every
+    /// step unless a quarter of it has not passed. What the link carries in a quarter of it is the largest
+    /// state that is fetched without being asked for, if steps are short.
     pub window_ns: u64,
     /// The speed of the link until it has been measured.
     pub assumed_bytes_per_second: u64,

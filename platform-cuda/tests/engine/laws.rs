@@ -6,7 +6,7 @@ use super::{
 };
 use ace_alloc_cuda::{
     distance::{NextUse, Source},
-    engine::{EngineError, Host, Pace},
+    engine::{EngineError, Host, Pace, Settings},
     planner::{Handle, Place},
     state::AgentId,
 };
@@ -41,6 +41,24 @@ fn what_is_predicted_is_fetched_while_the_link_is_idle_and_nobody_asks() {
     assert_eq!(stage.turns(100), Pace::Idle, "then there is nothing more to do");
     let totals = stage.host().stats().totals;
     assert_eq!((totals.prefetch_bytes, totals.demand_bytes), (4 * GRAIN, 0));
+    stage.finish();
+}
+
+#[test]
+fn what_is_predicted_is_fetched_though_steps_are_shorter_than_its_copy() {
+    let device = ModelDevice::new(random::seed(), BUDGET_BYTES);
+    // In a step of a microsecond the link carries 400 bytes.
+    let settings = Settings { assumed_bytes_per_second: 400_000_000, ..settings() };
+    let host = Host::new(device.clone(), policy(1), settings).expect("a sound device");
+    let mut stage = Stage::with_host(1, device, host);
+    let [state] = states(&mut stage, [4]);
+    for step in 1..200 {
+        stage.host().step(step).expect("a later step");
+        stage.host().expect(AgentId(0), Source::Plan, NextUse::at(step + 5)).expect("later");
+        stage.turns(1);
+    }
+    assert_eq!(stage.host().place(state), Ok(Place::Resident));
+    stage.step = 200;
     stage.finish();
 }
 
