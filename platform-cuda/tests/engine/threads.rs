@@ -203,6 +203,28 @@ fn a_panic_of_the_thread_is_an_error_for_everybody() {
 }
 
 #[test]
+fn leases_that_end_after_the_thread_has_panicked_are_told_so() {
+    let seed = random::seed();
+    in_time(move || {
+        let device = ModelDevice::new(seed, BUDGET_BYTES);
+        let engine = start(&device);
+        let states = register(&engine, 1);
+        let lease = |_| engine.acquire(AgentId(0), &states).expect("it fits");
+        let leases: Vec<_> = (0..8).map(lease).collect();
+        device.model().panics = true;
+        thread::scope(|scope| {
+            let end = |lease: ace_alloc_cuda::engine::Lease<ModelDevice>| {
+                // SAFETY: the model's queues always exist.
+                scope.spawn(move || unsafe { lease.end_after(0) }.map_err(|error| error.error()))
+            };
+            for ended in leases.into_iter().map(end).collect::<Vec<_>>() {
+                assert_eq!(ended.join().expect("no panic"), Err(EngineError::Died));
+            }
+        });
+    });
+}
+
+#[test]
 fn waiting_can_be_limited_given_up_and_avoided() {
     let seed = random::seed();
     in_time(move || {
