@@ -15,6 +15,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// Larger than on a device (16 MiB), so that a run has fewer events.
 const CHUNK_BYTES: u64 = 64 << 20;
 
+/// So many states are loaded or waited for ahead of the processor: a program has so many requests in hand.
+/// More would only take memory from others.
+const AHEAD: usize = 4;
+
 /// A way to use a device.
 pub struct Arm {
     /// Who goes first.
@@ -114,9 +118,10 @@ struct Host<'a> {
     agents: BTreeMap<Handle, u32>,
     hints_after: BTreeMap<u32, Vec<Hint>>,
     overlaps: bool,
-    /// Granted and not computed yet. The last one is computed first: it was just loaded, since nobody
-    /// expected it for long, so its memory is likely to be free again when it is done. Those that were
-    /// there at the beginning of the step fill the gaps.
+    /// There since the step began, and not computed yet.
+    there: Vec<Handle>,
+    /// Loaded and not computed yet. These are computed first, the last one before the others: nobody
+    /// expected them for long, so their memory is likely to be free again when they are done.
     ready: Vec<Handle>,
     waiting: usize,
     done: usize,
@@ -149,6 +154,7 @@ pub fn run(trace: &Trace, machine: Machine, arm: Arm) -> Outcome {
         agents: BTreeMap::new(),
         hints_after: BTreeMap::new(),
         overlaps: arm.overlaps,
+        there: Vec::new(),
         ready: Vec::new(),
         waiting: 0,
         done: 0,
@@ -206,18 +212,30 @@ impl Host<'_> {
         let requests: Vec<Handle> =
             step.requests.iter().map(|agent| self.states[*agent as usize]).collect();
         self.done = 0;
-        let mut pending: VecDeque<Handle> = requests.iter().copied().collect();
+        let is_there = |state: &Handle| self.planner.place(*state) == Ok(Place::Resident);
+        let (mut away, mut there): (Vec<Handle>, Vec<Handle>) = (requests.clone(), Vec::new());
+        if self.overlaps {
+            (there, away) = requests.iter().partition(|state| is_there(state));
+        }
+        there.into_iter().for_each(|state| self.begin(state));
+        self.pump();
+        self.there = std::mem::take(&mut self.ready);
+        let mut away = away.into_iter();
         while self.done < requests.len() {
-            // Who does without overlap asks for the next state when all is done with the one before.
-            let is_free = self.waiting + self.ready.len() == 0 && self.device.is_idle();
-            let asked = if self.overlaps { pending.len() } else { usize::from(is_free) };
-            for state in pending.drain(..asked.min(pending.len())) {
+            let most = if self.overlaps { AHEAD } else { 1 };
+            let busy = usize::from(!self.overlaps && !self.device.is_idle());
+            let in_hand = self.waiting + self.ready.len() + busy;
+            for state in away.by_ref().take(most.saturating_sub(in_hand)) {
                 self.begin(state);
             }
             self.pump();
             self.next_end();
         }
         let spare_ns = (self.device.now_ns() - self.step_begun_ns).saturating_sub(self.busy_ns);
+        // More than the processor had to wait for would cost copies and win no time.
+        let computed_ns = step.requests.len() as u64 * self.machine.compute_ns;
+        let stalled_ns = (self.device.now_ns() - self.step_begun_ns).saturating_sub(computed_ns);
+        let spare_ns = spare_ns.min(stalled_ns);
         let bytes_per_second = self.machine.inward_bytes_per_second;
         self.tell(Event::LinkSpare { spare_ns, bytes_per_second });
     }
@@ -256,7 +274,7 @@ impl Host<'_> {
             }
         }
         if self.device.is_idle()
-            && let Some(state) = self.ready.pop()
+            && let Some(state) = self.ready.pop().or_else(|| self.there.pop())
         {
             self.device.compute(state);
         }
