@@ -10,7 +10,7 @@ use ace_alloc_cuda::{
     policy::{Chance, Cost, Distance, Guard, Hedge, Lru, Oracle, OwnGap, Policy, Swap},
     state::{AgentId, AgentState, Contents, Kind},
 };
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Larger than on a device (16 MiB), so that a run has fewer events.
 const CHUNK_BYTES: u64 = 64 << 20;
