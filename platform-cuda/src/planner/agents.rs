@@ -15,7 +15,8 @@ use crate::{
     order::{Order, Toward},
     state::AgentId,
 };
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::vec::Vec;
+use hashbrown::HashMap;
 
 /// Twice a factor of two: chosen. A source that is often forestalled by another seems to err by about one.
 const UNHEARD_256THS: u32 = 2 << 8;
@@ -23,11 +24,30 @@ const UNHEARD_256THS: u32 = 2 << 8;
 /// A prediction and the step in which it was made.
 type Made = Option<(NextUse, u64)>;
 
+/// An agent's states, by slot: few, or registered one after the other, so new ones come at the end.
+#[derive(Debug, Default)]
+struct States(Vec<(u32, NextUse)>);
+
+impl States {
+    fn find(&self, slot: u32) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&slot, |(slot, _)| *slot)
+    }
+
+    /// Returns whether it is new.
+    fn insert(&mut self, slot: u32, next_use: NextUse) -> bool {
+        self.find(slot).map_err(|place| self.0.insert(place, (slot, next_use))).is_err()
+    }
+
+    fn remove(&mut self, slot: u32) -> Option<NextUse> {
+        self.find(slot).ok().map(|place| self.0.remove(place).1)
+    }
+}
+
 #[derive(Debug)]
 struct Agent {
     id: AgentId,
     /// With the prediction under which the agent stands among each state's owners.
-    states: BTreeMap<u32, NextUse>,
+    states: States,
     latest: [NextUse; SOURCES.len()],
     /// The first of each source since the last use: what is measured.
     first: [Made; SOURCES.len()],
@@ -41,7 +61,7 @@ struct Agent {
 
 #[derive(Debug)]
 pub(super) struct Agents {
-    slots: BTreeMap<AgentId, u32>,
+    slots: HashMap<AgentId, u32>,
     agents: Vec<Agent>,
     /// Agents of whom something is believed.
     due: Order,
@@ -51,7 +71,7 @@ pub(super) struct Agents {
 impl Default for Agents {
     fn default() -> Self {
         let due = Order::new(Toward::Nearest, 1);
-        Self { slots: BTreeMap::new(), agents: Vec::new(), due, free: Vec::new() }
+        Self { slots: HashMap::new(), agents: Vec::new(), due, free: Vec::new() }
     }
 }
 
@@ -62,7 +82,7 @@ impl Agents {
         }
         let agent = Agent {
             id,
-            states: BTreeMap::new(),
+            states: States::default(),
             latest: [NextUse::UNKNOWN; SOURCES.len()],
             first: [None; SOURCES.len()],
             first_believed: None,
@@ -93,21 +113,20 @@ impl Planner {
         let at = self.agents.slot(id);
         let agent = &mut self.agents.agents[at as usize];
         let believed = agent.believed;
-        agent.states.entry(slot).or_insert_with(|| {
+        if agent.states.insert(slot, believed) {
             self.records[slot].owners.insert((believed, id));
-            believed
-        });
+        }
     }
 
     /// Returns whether it was an owner.
     pub(super) fn leave(&mut self, slot: u32, id: AgentId) -> bool {
         let Some(at) = self.agents.slots.get(&id).copied() else { return false };
         let agent = &mut self.agents.agents[at as usize];
-        let listed = agent.states.remove(&slot);
+        let listed = agent.states.remove(slot);
         if let Some(next_use) = listed {
-            self.records[slot].owners.remove(&(next_use, id));
+            self.records[slot].owners.remove((next_use, id));
         }
-        if agent.states.is_empty() {
+        if agent.states.0.is_empty() {
             self.agents.slots.remove(&id);
             self.agents.due.remove(at);
             self.agents.free.push(at);
@@ -117,7 +136,7 @@ impl Planner {
 
     pub(super) fn owns(&self, slot: u32, id: AgentId) -> bool {
         let agent = self.agents.slots.get(&id).map(|at| &self.agents.agents[*at as usize]);
-        agent.is_some_and(|agent| agent.states.contains_key(&slot))
+        agent.is_some_and(|agent| agent.states.find(slot).is_ok())
     }
 
     pub(super) fn expect(
@@ -161,7 +180,7 @@ impl Planner {
         let id = agent.id;
         // Taken out for the time being, because ranking wants the whole planner.
         let mut states = core::mem::take(&mut agent.states);
-        for (slot, listed) in &mut states {
+        for (slot, listed) in &mut states.0 {
             self.list(*slot, id, listed, next_use);
         }
         self.agents.agents[at as usize].states = states;
@@ -175,7 +194,7 @@ impl Planner {
         }
         let record = &mut self.records[slot];
         let nearest = record.hinted();
-        record.owners.remove(&(before, id));
+        record.owners.remove((before, id));
         record.owners.insert((next_use, id));
         if record.hinted() != nearest {
             self.rerank(slot);
@@ -191,8 +210,8 @@ impl Planner {
             self.believe(at, NextUse::at(self.step));
         }
         let agent = &mut self.agents.agents[at as usize];
-        if let Some(mut listed) = agent.states.get(&slot).copied() {
-            agent.states.insert(slot, NextUse::UNKNOWN);
+        if let Ok(place) = agent.states.find(slot) {
+            let mut listed = core::mem::replace(&mut agent.states.0[place].1, NextUse::UNKNOWN);
             self.list(slot, id, &mut listed, NextUse::UNKNOWN);
         }
     }

@@ -48,6 +48,7 @@ mod commands;
 mod event;
 mod faults;
 mod observe;
+mod owners;
 mod record;
 mod uses;
 
@@ -199,7 +200,7 @@ impl Planner {
             return Err(Error::InUse);
         }
         self.refuse_all(slot, Refusal::Unregistered);
-        let owners: Vec<AgentId> = self.records[slot].owners.iter().map(|owner| owner.1).collect();
+        let owners: Vec<AgentId> = self.records[slot].owners.agents().collect();
         for agent in owners {
             self.leave(slot, agent);
         }

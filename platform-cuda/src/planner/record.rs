@@ -1,12 +1,15 @@
 //! What a planner knows of a state, and the table of all. Floor: second.
 
-use super::event::{CommandId, Error, Handle, Place};
+use super::{
+    event::{CommandId, Error, Handle, Place},
+    owners::Owners,
+};
 use crate::{
     distance::{Gap, NextUse},
     ranges::Ranges,
     state::{AgentId, AgentState, Contents, Kind},
 };
-use alloc::{collections::BTreeSet, collections::VecDeque, vec::Vec};
+use alloc::{collections::VecDeque, vec::Vec};
 
 /// Where a state's contents are when no command concerns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +50,7 @@ pub(super) struct Record {
     pub host_version: Option<u64>,
     pub dirty: Ranges,
     /// By the believed prediction of each, nearest first.
-    pub owners: BTreeSet<(NextUse, AgentId)>,
+    pub owners: Owners,
     pub gap: Gap,
     pub use_order: u64,
     pub load_order: u64,
@@ -87,7 +90,7 @@ impl Record {
             version: host_version.unwrap_or(0),
             host_version,
             dirty,
-            owners: BTreeSet::new(),
+            owners: Owners::AtMostOne(None),
             gap: Gap::default(),
             use_order: 0,
             load_order: 0,
@@ -98,7 +101,7 @@ impl Record {
     }
 
     pub fn hinted(&self) -> NextUse {
-        self.owners.first().map_or(NextUse::UNKNOWN, |owner| owner.0)
+        self.owners.nearest()
     }
 
     pub const fn is_clean(&self) -> bool {
