@@ -12,6 +12,7 @@
 //!  device        the virtual clock, the link and the processor
 //!  workload      generated traces, and what is predicted about them
 //!  traces        real ones, from files of two public formats
+//!  sustain       how many agents a device sustains
 //!  units         sizes, speeds, times and seeds as people write them
 //! ```
 
@@ -19,6 +20,7 @@ pub mod bound;
 pub mod device;
 pub mod experiment;
 pub mod run;
+pub mod sustain;
 pub mod traces;
 pub mod units;
 pub mod workload;
