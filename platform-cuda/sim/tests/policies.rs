@@ -2,7 +2,10 @@
 //!
 //! `ACE_TEST_SEED` varies the workloads.
 
-use ace_alloc_cuda::policy::{Hedge, Lru, Policy};
+use ace_alloc_cuda::{
+    distance::NextUse,
+    policy::{Hedge, Lru, Policy},
+};
 use ace_alloc_cuda_sim::{
     Machine, Outcome, Trace,
     run::{Arm, arms, run},
@@ -121,6 +124,24 @@ fn wrong_predictions_cost_a_hedge_nothing() {
         assert!(times["hedge"] <= best * 1.05, "{times:?}");
         assert!(times["guard"] <= times["lru"] * 1.05, "{times:?}");
         assert!(times["guard"] < times["distance"], "{times:?}");
+    }
+}
+
+#[test]
+fn predictions_that_turn_hostile_are_dropped_and_missing_ones_not_missed() {
+    let seed = random::seed();
+    let mut turned = independent(Size::USUAL, seed);
+    for (step, plan) in (0u64..).zip(&mut turned.steps).skip(20) {
+        for hint in plan.before.iter_mut().chain(&mut plan.after) {
+            // What comes soon is predicted late, after 20 steps in which all was right.
+            let gap = hint.next_use.step().map_or(0, |at| at - step);
+            hint.next_use = NextUse::at(step + 25u64.saturating_sub(gap).max(1));
+        }
+    }
+    for trace in [turned, independent(Size::USUAL, seed).without_hints()] {
+        let times = times(&trace, Machine::link_bound);
+        let best = times["lru"].min(times["random"]).min(times["own gap"]);
+        assert!(times["hedge"] <= best * 1.05, "{times:?}");
     }
 }
 
