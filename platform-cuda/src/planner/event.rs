@@ -171,9 +171,10 @@ pub enum Event {
         /// Bytes of all states on the device and on the way.
         bytes: u64,
     },
-    /// So long the link to the device carried neither demands nor write-backs since the last such event, but
-    /// no longer than all computing stood still in that time because of waiting: where nothing stands still,
-    /// fetching ahead costs copies and wins no time. It bounds what is fetched ahead until the next one.
+    /// So long the link to the device carried nothing that somebody waited for, since the last such event. It
+    /// bounds what is fetched ahead until the next one. A host whose users ask ahead may say less, down to the
+    /// time in which nothing was computed because all waited: where nothing stands still, fetching ahead costs
+    /// copies and wins no time.
     LinkSpare {
         /// The time.
         spare_ns: u64,
