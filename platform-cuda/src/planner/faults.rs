@@ -13,7 +13,7 @@ impl Planner {
         let found = others.saturating_add(free_bytes);
         // The device refused these bytes, whatever it says is free.
         let found = found.min(self.commands.committed_bytes - 1);
-        self.limit_bytes = self.limit_bytes.min(found);
+        self.limit_to(self.limit_bytes.min(found));
     }
 
     pub(super) fn load_failed(&mut self, slot: u32, fault: Fault) {
@@ -72,7 +72,7 @@ impl Planner {
         if !core::mem::replace(&mut self.is_lost, false) {
             return Err(Error::NotLost);
         }
-        self.limit_bytes = budget_bytes;
+        self.limit_to(budget_bytes);
         let poisoned = |slot: &u32| self.records[*slot].seat == Seat::Poisoned;
         let poisoned: Vec<u32> = self.records.all().filter(poisoned).collect();
         for slot in poisoned {

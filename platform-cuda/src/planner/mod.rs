@@ -59,7 +59,7 @@ pub use event::{
 use crate::{
     distance::Trust,
     order::{Order, Toward},
-    policy::{Policy, Seen},
+    policy::{News, Policy, Seen},
     state::{AgentId, AgentState, Kind},
 };
 use agents::Agents;
@@ -139,7 +139,8 @@ pub struct Planner {
 impl Planner {
     /// No states, step 0, a device that is there.
     #[must_use]
-    pub fn new(policy: Box<dyn Policy>, settings: Settings) -> Self {
+    pub fn new(mut policy: Box<dyn Policy>, settings: Settings) -> Self {
+        policy.follow(News::Budget { bytes: settings.budget_bytes });
         let orders = |toward, classes: u8| {
             let order = |_| Order::new(toward, usize::from(classes));
             policy.views().iter().map(order).collect::<Vec<_>>()
@@ -288,7 +289,7 @@ impl Planner {
     #[must_use]
     pub fn index_moves(&self) -> u64 {
         let orders = self.victims.iter().chain(&self.wanted).chain([&self.due]);
-        orders.map(Order::moves).sum::<u64>() + self.agents.moves()
+        orders.map(Order::moves).sum::<u64>() + self.agents.moves() + self.policy.moves()
     }
 
     /// Puts a state where it belongs in all orders.
@@ -303,6 +304,7 @@ impl Planner {
             hinted: record.hinted(),
             own: record.gap.next_use(),
         };
+        self.policy.follow(News::Changed { slot, seen: &seen });
         let (evictable, fetchable) = (record.is_evictable(), record.is_fetchable());
         if evictable && record.demoted {
             self.demoted.insert(slot);
@@ -350,6 +352,7 @@ impl Planner {
         self.rerank(slot);
         let (state, id) = (self.records.handle(slot), self.records[slot].id);
         self.records.remove(slot);
+        self.policy.follow(News::Gone { slot });
         self.reports.push_back(Report::Released { state, id });
     }
 }

@@ -1,6 +1,7 @@
 //! `observe`: each event finds its room. Floor: second.
 
 use super::{Error, Event, Handle, Planner};
+use crate::policy::News;
 
 impl Planner {
     /// Takes an event in. Call [`Planner::decide`] afterwards.
@@ -30,7 +31,7 @@ impl Planner {
             Event::Unshare { state, agent } => self.unshare(state, agent),
             Event::Applied { action, result } => self.applied(action, result),
             Event::Budget { bytes } => {
-                self.limit_bytes = bytes;
+                self.limit_to(bytes);
                 Ok(())
             }
             Event::LinkSpare { spare_ns, bytes_per_second } => {
@@ -44,12 +45,18 @@ impl Planner {
         }
     }
 
+    pub(super) fn limit_to(&mut self, bytes: u64) {
+        self.limit_bytes = bytes;
+        self.policy.follow(News::Budget { bytes });
+    }
+
     /// Only what falls due is looked at: invariant 12.
     fn step(&mut self, step: u64) -> Result<(), Error> {
         if step < self.step {
             return Err(Error::PastStep);
         }
         self.step = step;
+        self.policy.follow(News::Step(step));
         for order in self.victims.iter_mut().chain(&mut self.wanted) {
             order.advance(step);
         }

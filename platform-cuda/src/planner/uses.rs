@@ -1,7 +1,7 @@
 //! Uses: who waits, who is granted, who is refused (invariant 10). Floor: second.
 
 use super::{Error, Handle, Planner, Refusal, Report, Seat, Span};
-use crate::{distance::error_in_256ths, state::AgentId};
+use crate::{distance::error_in_256ths, policy::News, state::AgentId};
 
 impl Planner {
     pub(super) fn begin(&mut self, state: Handle, agent: AgentId) -> Result<(), Error> {
@@ -31,6 +31,7 @@ impl Planner {
             self.policy.missed(&self.victims[believed], &mut record.memo);
         }
         self.policy.used(&mut record.memo);
+        self.policy.follow(News::Used { slot });
         let due = record.gap.next_use();
         if due.is_known() {
             self.due.place(slot, 0, due.key());

@@ -9,6 +9,7 @@
 //! | [`OwnGap`] | what its own past says comes last | by that |
 //! | [`Distance`] | what is predicted last | always |
 //! | [`Cost`] | the most distance × bytes a nanosecond of getting it back | always |
+//! | [`Ace`] | as `Distance`, `OwnGap` or `Lru`, whichever would have cost least | if the predictions err little |
 //! | [`Hedge`] | as `Distance` or as `OwnGap`, whichever erred less | if it errs little |
 //! | [`Guard`] | as `Distance`, unless that proves wrong | if the predictions err little |
 //! | [`Oracle`] | what is used last; the predictions are the truth | always |
@@ -22,9 +23,11 @@
 //! A key is written once and not changed as time goes on. A policy whose order does change with time sorts
 //! states into classes in which it does not, and compares the tops of the classes.
 
+mod ace;
 mod chance;
 mod cost;
 mod distance;
+mod ghosts;
 mod guard;
 mod hedge;
 mod lru;
@@ -32,6 +35,7 @@ mod oracle;
 mod own_gap;
 mod swap;
 
+pub use ace::Ace;
 pub use chance::Chance;
 pub use cost::Cost;
 pub use distance::Distance;
@@ -48,10 +52,10 @@ use crate::{
 };
 use alloc::boxed::Box;
 
-/// What is used where nobody chose another: [`Hedge`].
+/// What is used where nobody chose another: [`Ace`].
 #[must_use]
 pub fn default_policy() -> Box<dyn Policy> {
-    Box::new(Hedge)
+    Box::new(Ace::new())
 }
 
 /// By which prediction states are ordered.
@@ -61,6 +65,8 @@ pub enum View {
     Hinted,
     /// What the state's own past says.
     OwnGap,
+    /// Nothing: what was used longest ago is the farthest.
+    Recent,
 }
 
 /// A place in the order of eviction: greater keys go first.
@@ -106,6 +112,7 @@ impl Seen {
         match view {
             View::Hinted => self.hinted,
             View::OwnGap => self.own,
+            View::Recent => NextUse::UNKNOWN,
         }
     }
 
@@ -115,6 +122,35 @@ impl Seen {
         let next_use = self.next_use(view);
         if next_use.is_known() { next_use.key() } else { u64::MAX - self.use_order }
     }
+}
+
+/// What happens to states, whether or not they are on the device.
+#[derive(Clone, Copy, Debug)]
+pub enum News<'a> {
+    /// So much device memory may be used from now on.
+    Budget {
+        /// Of all states together.
+        bytes: u64,
+    },
+    /// This step begins.
+    Step(u64),
+    /// A state is new, or something about it changed.
+    Changed {
+        /// The planner's number for the state.
+        slot: u32,
+        /// What is known of it now.
+        seen: &'a Seen,
+    },
+    /// A use begins.
+    Used {
+        /// Of this state.
+        slot: u32,
+    },
+    /// There is no such state any more; the number may be used again.
+    Gone {
+        /// Which.
+        slot: u32,
+    },
 }
 
 /// See the module's documentation. Decides by what it is told and nothing else, so that a run can be
@@ -174,6 +210,16 @@ pub trait Policy: Send {
     /// The state leaves the device.
     fn evicted(&mut self, memo: &mut u64) {
         let _ = memo;
+    }
+
+    /// For policies that look at more than victims.
+    fn follow(&mut self, news: News<'_>) {
+        let _ = news;
+    }
+
+    /// How many entries its own orders have moved so far ([`Order::moves`]).
+    fn moves(&self) -> u64 {
+        0
     }
 }
 

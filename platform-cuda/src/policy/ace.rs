@@ -1,0 +1,88 @@
+//! `Ace`: follows the predictions, the states' own pasts, or what was used last, whichever would have cost
+//! less of late. Floor: first.
+//!
+//! How far predictions are off says little about what believing them costs: an order by wrong numbers may be
+//! right. So each view is judged by its [ghost](super::ghosts), and the leader is followed. All orders are
+//! kept at all times, so changing sides costs nothing.
+
+use super::{
+    News, Policy, Rank, Seen, View,
+    ghosts::{Ghosts, VIEWS},
+};
+use crate::distance::Trust;
+
+/// A leader is followed until another view costs less by one part in this: chosen on seeds 1 to 20.
+const MARGIN: u64 = 32;
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Ace {
+    ghosts: Ghosts,
+    leader: usize,
+}
+
+impl Ace {
+    /// Follows the predictions at first.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { ghosts: Ghosts::new(), leader: 0 }
+    }
+
+    fn lead(&mut self) {
+        let cost = |view: usize| self.ghosts.cost(view);
+        let least = (0..VIEWS.len()).min_by_key(|view| cost(*view)).unwrap_or(0);
+        let bar = cost(self.leader);
+        if cost(least) < bar - bar / MARGIN {
+            self.leader = least;
+        }
+    }
+}
+
+impl Default for Ace {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Policy for Ace {
+    fn name(&self) -> &'static str {
+        "ace"
+    }
+
+    fn views(&self) -> &'static [View] {
+        &VIEWS
+    }
+
+    fn rank(&mut self, view: View, seen: &Seen, _: &mut u64) -> Rank {
+        Rank::of(seen.key(view))
+    }
+
+    fn believed(&self, _: &Trust) -> View {
+        VIEWS[self.leader]
+    }
+
+    fn foresees(&self, trust: &Trust) -> bool {
+        match VIEWS[self.leader] {
+            View::Hinted => trust.hinted_error() < super::WORTH_FETCHING_256THS,
+            View::OwnGap => trust.own_error() < super::WORTH_FETCHING_256THS,
+            View::Recent => false,
+        }
+    }
+
+    fn follow(&mut self, news: News<'_>) {
+        match news {
+            News::Budget { bytes } => self.ghosts.set_budget(bytes),
+            News::Step(step) => {
+                self.ghosts.step(step);
+                self.lead();
+            }
+            News::Changed { slot, seen } => self.ghosts.change(slot, seen),
+            News::Used { slot } => self.ghosts.use_it(slot),
+            News::Gone { slot } => self.ghosts.forget(slot),
+        }
+    }
+
+    fn moves(&self) -> u64 {
+        self.ghosts.moves()
+    }
+}
