@@ -7,6 +7,7 @@
 //!  hint         steps, predictions, wishes
 //!  lease        states in use
 //!  tensor       states in use as DLPack tensors
+//!  capsule      such tensors in Python's capsules
 //!  heap         small blocks of device memory
 //!  stats        what an engine did
 //!  status       status codes and the last error's sentence
@@ -42,5 +43,6 @@ mod hint;
 mod lease;
 mod tensor;
 
+mod capsule;
 mod heap;
 mod stats;
