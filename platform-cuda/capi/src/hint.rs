@@ -113,7 +113,7 @@ pub extern "C" fn ace_cuda_cancel(engine: AceCudaEngine, state: AceCudaState) ->
     with_state(engine, state, |engine, state| engine.cancel(state))
 }
 
-/// Evict a state before all others, unless it is used before.
+/// Evict a state before all others when memory is needed, unless it is used before.
 #[unsafe(no_mangle)]
 pub extern "C" fn ace_cuda_demote(engine: AceCudaEngine, state: AceCudaState) -> AceCudaStatus {
     with_state(engine, state, |engine, state| engine.demote(state))

@@ -50,7 +50,8 @@ pub struct AceCudaStateInfo {
     pub host: *mut c_void,
     /// What it costs to copy it to the device, in nanoseconds. 0: by the measured speed.
     pub reload_ns: u64,
-    /// What it costs to compute it anew, in nanoseconds. 0: it can't be done.
+    /// What it costs to compute it anew, in nanoseconds. 0: it can't be done. If that is less than what
+    /// copying costs, contents may be given up instead of written back; ace_cuda_is_fresh tells the next user.
     pub recompute_ns: u64,
     /// One of ACE_CUDA_KIND_.
     pub kind: u32,
@@ -262,8 +263,8 @@ pub unsafe extern "C" fn ace_cuda_write_host(
     })
 }
 
-/// Reads the host copy of a state. ON_DEVICE if the host does not hold the newest contents: demote the
-/// state, and try again when it is HOST_ONLY.
+/// Reads the host copy of a state. ON_DEVICE if the host does not hold the newest contents: acquire the state
+/// and call ace_cuda_copy_out instead.
 ///
 /// # Safety
 /// So many bytes at `into` may be written to.

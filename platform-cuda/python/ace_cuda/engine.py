@@ -42,7 +42,8 @@ class Engine:
     ):  # fmt: skip
         """Takes a state into care. Either `data`, a contiguous buffer: copied, or with `borrow` the state's
         host copy itself, which is left alone until the state was unregistered. Or `size` in bytes: of zeros
-        with `zero`, otherwise of what the first user computes."""
+        with `zero`, otherwise of what the first user computes. With `recompute_ns` below the cost of a copy,
+        contents may be given up; Lease.is_fresh tells."""
         if (data is None) == (size is None) or data is None and borrow:
             raise ValueError("a state has either data or a size, and only data can be borrowed")
         owners = list(owners)
@@ -150,7 +151,7 @@ class State:
         self._call("cancel")
 
     def demote(self):
-        """Evict it before all others."""
+        """Evict it before all others when memory is needed."""
         self._call("demote")
 
     @property
@@ -166,7 +167,7 @@ class State:
         self._call("write_host", offset, start, size)
 
     def read_host(self, size=None, offset=0):
-        """Reads the host copy, if it is the newest."""
+        """Reads the host copy, if it is the newest; otherwise see Lease.copy_out."""
         into = bytearray(self.size - offset if size is None else size)
         start, size, _kept = writable(into)
         self._call("read_host", offset, start, size)
