@@ -134,6 +134,42 @@ impl CudaDevice {
         self.copies_out.synchronize()
     }
 
+    /// The first half of [`Device::map`], for who wants to [`Self::allow`] several blocks at once.
+    ///
+    /// # Errors
+    /// Nothing is mapped then.
+    ///
+    /// # Safety
+    /// As of [`Device::map`]; and nobody touches it before it is allowed.
+    pub unsafe fn place(&self, start: DeviceAddress, block: &Block) -> Result<(), DeviceFault> {
+        // SAFETY: The caller's promise.
+        unsafe { memory::place(&self.context, start, block) }
+    }
+
+    /// The second half of [`Device::map`], of all blocks at these addresses.
+    ///
+    /// # Errors
+    /// They may not be touched then.
+    ///
+    /// # Safety
+    /// Whole blocks were placed there, without a gap.
+    pub unsafe fn allow(&self, start: DeviceAddress, bytes: u64) -> Result<(), DeviceFault> {
+        // SAFETY: The caller's promise.
+        unsafe { memory::allow(&self.context, start, bytes) }
+    }
+
+    /// [`Device::unmap`] of several blocks at once.
+    ///
+    /// # Errors
+    /// They are still mapped then, unless the device is lost.
+    ///
+    /// # Safety
+    /// Whole blocks of `bytes` together are there, without a gap, and no work touches them any more.
+    pub unsafe fn unmap_all(&self, start: DeviceAddress, bytes: u64) -> Result<(), DeviceFault> {
+        // SAFETY: The caller's promise.
+        unsafe { memory::unmap(&self.context, start, bytes) }
+    }
+
     /// Compiles PTX for the device.
     ///
     /// # Errors

@@ -84,32 +84,58 @@ pub(super) fn destroy(context: &Context, block: Block) -> Result<(), DeviceFault
 /// Puts a block behind addresses and lets the device read and write there.
 ///
 /// # Safety
-/// The addresses are reserved, nothing is mapped there, and the block is mapped nowhere.
+/// As of [`place`].
 pub(super) unsafe fn map(
+    context: &Context,
+    start: DeviceAddress,
+    block: &Block,
+) -> Result<(), DeviceFault> {
+    // SAFETY: The caller's promise.
+    unsafe { place(context, start, block) }?;
+    // SAFETY: It was mapped just now.
+    unsafe { allow(context, start, block.bytes) }.inspect_err(|_| {
+        // SAFETY: It was mapped just now, and nobody has touched it. If even this is refused, the next
+        // `map` there is refused too, and nothing else is harmed.
+        let _ = context.insist(|| unsafe { unmap(context, start, block.bytes) });
+    })
+}
+
+/// Puts a block behind addresses. Nobody may touch it yet.
+///
+/// # Safety
+/// The addresses are reserved, nothing is mapped there, and the block is mapped nowhere.
+pub(super) unsafe fn place(
     context: &Context,
     start: DeviceAddress,
     block: &Block,
 ) -> Result<(), DeviceFault> {
     let bytes = size(block.bytes)?;
     // SAFETY: The caller's promise; the whole block is mapped, as offsets are not supported.
-    unsafe { call!(context, mem_map(start.0, bytes, 0, block.handle, 0)) }?;
+    unsafe { call!(context, mem_map(start.0, bytes, 0, block.handle, 0)) }
+}
+
+/// Lets the device read and write what was placed at these addresses: one block or several.
+///
+/// # Safety
+/// Whole blocks are mapped there, without a gap.
+pub(super) unsafe fn allow(
+    context: &Context,
+    start: DeviceAddress,
+    bytes: u64,
+) -> Result<(), DeviceFault> {
+    let bytes = size(bytes)?;
     let access = CUmemAccessDesc {
         location: location(context),
         flags: CUmemAccess_flags::CU_MEM_ACCESS_FLAGS_PROT_READWRITE,
     };
-    // SAFETY: It was mapped just now, and the driver reads one description.
-    let allowed = unsafe { call!(context, mem_set_access(start.0, bytes, &raw const access, 1)) };
-    allowed.inspect_err(|_| {
-        // SAFETY: It was mapped just now, and nobody has touched it. If even this is refused, the next
-        // `map` there is refused too, and nothing else is harmed.
-        let _ = context.insist(|| unsafe { call!(context, mem_unmap(start.0, bytes)) });
-    })
+    // SAFETY: The caller's promise, and the driver reads one description.
+    unsafe { call!(context, mem_set_access(start.0, bytes, &raw const access, 1)) }
 }
 
-/// Takes a block from behind addresses.
+/// Takes what is there from behind addresses: one block or several.
 ///
 /// # Safety
-/// `map` put one block of `bytes` there, and no work on the device touches it any more.
+/// Whole blocks of `bytes` together are mapped there, and no work on the device touches them any more.
 pub(super) unsafe fn unmap(
     context: &Context,
     start: DeviceAddress,
