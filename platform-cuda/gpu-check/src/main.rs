@@ -61,7 +61,7 @@ fn check(args: &Args) -> Result<(), Failure> {
     let inward = Link::best(&link.pinned).0;
     let overlap = has(Chapter::Overlap).map(|()| overlap::measure(&mut bench, args, inward));
     let overlap = overlap.transpose()?;
-    let speeds = agents::Speeds { link: &link, pages: pages.as_deref().unwrap_or(&[]) };
+    let speeds = agents::Speeds { link: &link, pages: pages.as_ref() };
     let agents = has(Chapter::Agents).map(|()| agents::measure(&mut bench, args, &speeds));
     let agents = agents.transpose()?;
     drop(bench);

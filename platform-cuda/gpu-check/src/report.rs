@@ -7,7 +7,7 @@ use crate::{
     link::{Link, Speeds},
     machine::Machine,
     overlap::Overlap,
-    pages,
+    pages::Pages,
     stalls::Stalls,
 };
 use serde::Serialize;
@@ -17,7 +17,7 @@ use std::{fmt::Write as _, fs, path::Path};
 pub struct Report {
     pub machine: Machine,
     pub link: Link,
-    pub pages: Option<Vec<pages::Row>>,
+    pub pages: Option<Pages>,
     pub stalls: Option<Stalls>,
     pub overlap: Option<Overlap>,
     pub agents: Option<Vec<Table>>,
@@ -39,7 +39,7 @@ impl Report {
         let mut text = Text(String::new());
         text.machine(&self.machine);
         text.link(&self.link);
-        self.pages.iter().for_each(|rows| text.pages(rows));
+        self.pages.iter().for_each(|pages| text.pages(pages));
         self.stalls.iter().for_each(|stalls| text.stalls(stalls));
         self.overlap.iter().for_each(|overlap| text.overlap(overlap));
         self.agents.iter().flatten().for_each(|table| text.agents(table));
@@ -113,17 +113,36 @@ impl Text {
         self.line(&format!("  {name:<12} {chunk:>8} {inward:>7.2} {outward:>7.2}"));
     }
 
-    fn pages(&mut self, rows: &[pages::Row]) {
-        self.title("Pages, us (medians)  create  map, new  map, used   unmap  destroy");
-        for row in rows {
-            let times = [&row.create, &row.map_fresh, &row.map_recycled, &row.unmap, &row.destroy];
-            let [create, fresh, recycled, unmap, destroy] = times.map(us);
-            let bytes = mib(row.bytes);
+    fn pages(&mut self, pages: &Pages) {
+        self.title("Pages, us (medians)         new            used");
+        self.line("                  create     map  access     map  access   unmap  destroy");
+        for row in &pages.rows {
+            let fresh = [&row.map_fresh, &row.access_fresh].map(us);
+            let recycled = [&row.map_recycled, &row.access_recycled].map(us);
+            let [create, unmap, destroy] = [&row.create, &row.unmap, &row.destroy].map(us);
+            let ([map, access], [map_again, access_again]) = (fresh, recycled);
             self.line(&format!(
-                "  {bytes:<16} {create:>8.1} {fresh:>9.1} {recycled:>10.1} {unmap:>7.1} {destroy:>8.1}"
+                "  {:<14} {create:>7.1} {map:>7.1} {access:>7.1} {map_again:>7.1} {access_again:>7.1} \
+                 {unmap:>7.1} {destroy:>8.1}",
+                mib(row.bytes)
             ));
         }
-        self.line("  (a map includes setting access)");
+        let group = &pages.group;
+        let [map, access, access_all, unmap, unmap_all] = [
+            &group.map,
+            &group.access_each,
+            &group.access_at_once,
+            &group.unmap_each,
+            &group.unmap_at_once,
+        ]
+        .map(us);
+        self.line(&format!(
+            "  {} blocks of {}: map {map:.1}",
+            group.blocks,
+            mib(group.block_bytes)
+        ));
+        self.line(&format!("    access one by one {access:.1}, at once {access_all:.1}"));
+        self.line(&format!("    unmap one by one {unmap:.1}, at once {unmap_all:.1}"));
     }
 
     fn stalls(&mut self, stalls: &Stalls) {

@@ -45,7 +45,11 @@ fn it_runs_whole_and_its_figures_are_all_there() {
     let figures: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(figures["machine"]["device"], "ACE fake device");
     assert!(figures["link"]["pinned"][0]["inward"].as_f64() > Some(0.0));
-    assert!(figures["pages"][0]["map_fresh"]["median_us"].as_f64() > Some(0.0));
+    for step in ["create", "map_fresh", "access_fresh", "map_recycled", "unmap", "destroy"] {
+        let median = &figures["pages"]["rows"][0][step]["median_us"];
+        assert!(median.as_f64() > Some(0.0), "{step}");
+    }
+    assert!(figures["pages"]["group"]["access_at_once"]["median_us"].as_f64() > Some(0.0));
     assert!(figures["stalls"]["unmap_beside_kernel"]["count"].as_u64() >= Some(2));
     assert!(figures["overlap"]["efficiency"].as_f64() > Some(0.0));
     let tables = figures["agents"].as_array().expect("tables");

@@ -100,8 +100,8 @@ pub struct Table {
 /// The speeds that were measured before.
 pub struct Speeds<'a> {
     pub link: &'a Link,
-    /// Of mapping; empty if that was not measured.
-    pub pages: &'a [pages::Row],
+    /// Of mapping, if that was measured.
+    pub pages: Option<&'a pages::Pages>,
 }
 
 pub fn measure(bench: &mut Bench, args: &Args, speeds: &Speeds<'_>) -> Result<Vec<Table>, Failure> {
