@@ -246,6 +246,37 @@ fn misuse_of_the_addresses_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn blocks_that_were_placed_side_by_side_are_allowed_and_unmapped_at_once() {
+    let fake = fake_cuda::load();
+    let mut device = open(&fake);
+    let (grain, both) = (2 * MIB, 4 * MIB);
+    let start = device.reserve(both).expect("addresses");
+    let blocks = [(); 2].map(|()| device.create(grain).expect("memory"));
+    for (block, at) in blocks.iter().zip([start, start.plus(grain)]) {
+        // SAFETY: Reserved, nothing there, a new block.
+        unsafe { device.place(at, block) }.expect("placed");
+    }
+    // SAFETY: Nobody may touch it yet, and the driver refuses.
+    let early = unsafe { device.write(start, &[1]) };
+    assert_eq!(early, Err(DeviceFault::Refused { call: "cuMemcpyHtoDAsync_v2", code: 1 }));
+    // SAFETY: Two whole blocks.
+    unsafe { device.allow(start, both) }.expect("allowed");
+    let (from, mut back) = (start.plus(grain - 2), [0; 4]);
+    // SAFETY: Mapped and allowed, across the seam.
+    unsafe { device.write(from, &[1, 2, 3, 4]) }.expect("written");
+    // SAFETY: As above.
+    unsafe { device.read(from, &mut back) }.expect("read");
+    assert_eq!(back, [1, 2, 3, 4]);
+    // SAFETY: Two whole blocks, and no work is left.
+    unsafe { device.unmap_all(start, both) }.expect("unmapped");
+    blocks.into_iter().for_each(|block| device.destroy(block).expect("destroyed"));
+    // SAFETY: Nothing is mapped there.
+    unsafe { device.release(start, both) }.expect("released");
+    drop(device);
+    assert_eq!((fake.live(), fake.misuses()), (Live::default(), 0));
+}
+
+#[test]
 fn touching_addresses_without_memory_ends_the_process() {
     let fake = fake_cuda::load();
     let mut device = open(&fake);

@@ -55,15 +55,23 @@ fn check(args: &Args) -> Result<(), Failure> {
     let mut bench = Bench::open(args, ProgressBar::new(0))?;
     let machine = Machine::find(&mut bench)?;
     let link = link::measure(&mut bench, args)?;
-    let has = |chapter| args.has(chapter).then_some(());
-    let pages = has(Chapter::Pages).map(|()| pages::measure(&mut bench, args)).transpose()?;
-    let stalls = has(Chapter::Stalls).map(|()| stalls::measure(&mut bench, args)).transpose()?;
-    let inward = Link::best(&link.pinned).0;
-    let overlap = has(Chapter::Overlap).map(|()| overlap::measure(&mut bench, args, inward));
-    let overlap = overlap.transpose()?;
-    let speeds = agents::Speeds { link: &link, pages: pages.as_ref() };
-    let agents = has(Chapter::Agents).map(|()| agents::measure(&mut bench, args, &speeds));
-    let agents = agents.transpose()?;
+    let mut pages = None;
+    if args.has(Chapter::Pages) {
+        pages = Some(pages::measure(&mut bench, args)?);
+    }
+    let mut stalls = None;
+    if args.has(Chapter::Stalls) {
+        stalls = Some(stalls::measure(&mut bench, args)?);
+    }
+    let mut overlap = None;
+    if args.has(Chapter::Overlap) {
+        overlap = Some(overlap::measure(&mut bench, args, Link::best(&link.pinned).0)?);
+    }
+    let mut agents = None;
+    if args.has(Chapter::Agents) {
+        let speeds = agents::Speeds { link: &link, pages: pages.as_ref() };
+        agents = Some(agents::measure(&mut bench, args, &speeds)?);
+    }
     drop(bench);
     let report = Report { machine, link, pages, stalls, overlap, agents };
     if args.writes_json_only() {

@@ -114,7 +114,7 @@ impl Text {
     }
 
     fn pages(&mut self, pages: &Pages) {
-        self.title("Pages, us (medians)         new            used");
+        self.title("Pages, us (medians)               new            used");
         self.line("                  create     map  access     map  access   unmap  destroy");
         for row in &pages.rows {
             let fresh = [&row.map_fresh, &row.access_fresh].map(us);

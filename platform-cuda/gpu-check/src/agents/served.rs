@@ -12,7 +12,6 @@ use crate::{
     failure::Failure,
 };
 use ace_alloc_cuda::{
-    device::{Device, Lane},
     driver::CudaDevice,
     engine::{Engine, EngineError, HostCopy, Lease, Settings, Ticket},
     planner::{Handle, Place},
@@ -22,7 +21,6 @@ use ace_alloc_cuda::{
 use ace_alloc_cuda_sim::workload::Hint;
 use std::{
     collections::{BTreeMap, VecDeque},
-    ptr::NonNull,
     thread,
     time::{Duration, Instant},
 };
@@ -274,15 +272,13 @@ impl Served<'_> {
 
 /// Copies a state from the device, whatever the host's copy is.
 fn fetch(
-    bench: &mut Bench,
+    bench: &Bench,
     engine: &Engine<CudaDevice>,
     (agent, state): (u32, Handle),
     into: &mut [u8],
 ) -> Result<(), Failure> {
     let lease = engine.acquire(AgentId(agent.into()), &[state])?;
     let from = lease.address(state).ok_or(EngineError::NotInUse)?;
-    // SAFETY: The lease keeps the state there, and the lane is waited for before either is given up.
-    let copied =
-        unsafe { bench.device.copy_out(NonNull::from(&mut *into).cast(), from, into.len()) };
-    Ok(bench.device.lane(Lane::Out).synchronize().and(copied)?)
+    // SAFETY: The lease keeps the state there, and no kernel is left that writes to it.
+    Ok(unsafe { bench.device.read(from, into) }?)
 }
