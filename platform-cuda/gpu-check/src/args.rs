@@ -113,6 +113,9 @@ pub struct Args {
         hide_default_value = true
     )]
     pub regimes: Vec<Regime>,
+    /// So often each arm is run; the run with the median time is reported.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(1..=99))]
+    pub repeats: u32,
     /// The workload, as `ace agents compare` has it.
     #[arg(long, value_name = "CLASS", default_value = "independent", value_parser = class())]
     pub workload: Class,

@@ -35,7 +35,8 @@ fn figures(output: &Output) -> Value {
 fn it_runs_whole_and_its_figures_are_all_there() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("figures.json");
-    let output = gpu_check(&["--json", file.to_str().expect("a path in UTF-8")], &[]);
+    let path = file.to_str().expect("a path in UTF-8");
+    let output = gpu_check(&["--json", path, "--repeats", "3"], &[]);
     assert!(output.status.success(), "{}: {}", output.status, said(&output));
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     for title in ["Link", "Small pinned copies", "Pages", "Unmapping", "Overlap", "compute-bound"] {
@@ -60,6 +61,8 @@ fn it_runs_whole_and_its_figures_are_all_there() {
         assert_eq!(names, ["resident", "naive", "lru", "scalesim", "ace"]);
         for arm in arms {
             assert!(arm["seconds"].as_f64() > Some(0.0), "{arm}");
+            assert_eq!(arm["runs_seconds"].as_array().map(Vec::len), Some(3), "{arm}");
+            assert_eq!(arm["runs_seconds"][1], arm["seconds"], "{arm}");
             assert!(arm["requests_per_second"].as_f64() > Some(0.0), "{arm}");
             assert!(arm["p99_ms"].as_f64() >= arm["p50_ms"].as_f64(), "{arm}");
             let copies = arm["arm"] != "resident";

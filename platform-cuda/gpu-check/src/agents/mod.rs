@@ -46,12 +46,28 @@ struct Figures {
     outputs: Vec<u64>,
 }
 
+/// An arm's runs, the shortest first; there is one at least.
+struct Ran {
+    name: ArmName,
+    budget_bytes: u64,
+    runs: Vec<Figures>,
+}
+
+impl Ran {
+    fn median(&self) -> &Figures {
+        &self.runs[self.runs.len() / 2]
+    }
+}
+
 /// An arm, as it is reported. Its contents were checked.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
     pub arm: &'static str,
     /// Device memory for states.
     pub budget_bytes: u64,
+    /// Of all runs, the shortest first.
+    pub runs_seconds: Vec<f64>,
+    /// Of the run with the median time, as all that follows.
     pub seconds: f64,
     pub requests_per_second: f64,
     /// Its throughput over that of the naive arm, if that was run.
@@ -130,28 +146,35 @@ fn table(
     let inward = Link::best(&speeds.link.pinned).0;
     bench.begin("the host's model", 1);
     let wanted = plan.tune(regime, pace, inward);
-    let mut ran: Vec<(ArmName, u64, Figures)> = Vec::new();
+    let mut ran: Vec<Ran> = Vec::new();
     for name in args.arms.iter().copied() {
-        bench.begin(&format!("{}: {}", regime.name(), name.name()), plan.requests() as u64);
+        bench.begin(
+            &format!("{}: {}", regime.name(), name.name()),
+            plan.requests() as u64 * u64::from(args.repeats),
+        );
         let (budget_bytes, figures) = arm(bench, args, plan, name, inward)?;
-        let other = ran.iter().find(|(_, _, other)| other.outputs != figures.outputs);
-        if let Some((other, ..)) = other {
-            let text = format!("outputs of the arms {} and {}", other.name(), name.name());
+        let mut runs = vec![figures];
+        for _ in 1..args.repeats {
+            runs.push(arm(bench, args, plan, name, inward)?.1);
+        }
+        let first = ran.first().map_or(&runs[0], |ran| &ran.runs[0]);
+        if runs.iter().any(|run| run.outputs != first.outputs) {
+            let text = format!("the outputs of the arm {} are not those of the first", name.name());
             return Err(Failure::Contents(text));
         }
-        ran.push((name, budget_bytes, figures));
+        runs.sort_unstable_by(|one, other| one.seconds.total_cmp(&other.seconds));
+        ran.push(Ran { name, budget_bytes, runs });
     }
-    let busy: f64 = ran.iter().map(|(_, _, figures)| figures.busy_seconds).sum();
+    let busy: f64 = ran.iter().map(|ran| ran.median().busy_seconds).sum();
     let kernel_ms = share(busy * 1e3, (ran.len() * plan.requests()) as f64);
     let world = predict::World { plan, speeds, kernel_ns: (kernel_ms * 1e6) as u64 };
-    let seconds_of = |wanted: ArmName| {
-        ran.iter().find(|(name, ..)| *name == wanted).map(|(.., figures)| figures.seconds)
-    };
+    let seconds_of =
+        |wanted: ArmName| ran.iter().find(|ran| ran.name == wanted).map(|ran| ran.median().seconds);
     let (naive, lru) = (seconds_of(ArmName::Naive), seconds_of(ArmName::Lru));
-    let rows = ran.iter().map(|(name, budget_bytes, figures)| {
-        let over = |other: Option<f64>| other.map(|other| share(other, figures.seconds));
-        let prediction = world.predict(*name, *budget_bytes);
-        row(*name, *budget_bytes, figures, (over(naive), over(lru)), prediction)
+    let rows = ran.iter().map(|ran| {
+        let over = |other: Option<f64>| other.map(|other| share(other, ran.median().seconds));
+        let prediction = world.predict(ran.name, ran.budget_bytes);
+        row(ran, (over(naive), over(lru)), prediction)
     });
     Ok(Table {
         regime: regime.name(),
@@ -199,17 +222,17 @@ fn arm(
 }
 
 fn row(
-    name: ArmName,
-    budget_bytes: u64,
-    figures: &Figures,
+    ran: &Ran,
     (over_naive, over_lru): (Option<f64>, Option<f64>),
     prediction: Option<predict::Prediction>,
 ) -> Row {
+    let figures = ran.median();
     let mut latencies = figures.latencies_ms.clone();
     latencies.sort_unstable_by(f64::total_cmp);
     Row {
-        arm: name.name(),
-        budget_bytes,
+        arm: ran.name.name(),
+        budget_bytes: ran.budget_bytes,
+        runs_seconds: ran.runs.iter().map(|run| run.seconds).collect(),
         seconds: figures.seconds,
         requests_per_second: share(latencies.len() as f64, figures.seconds),
         over_naive,
