@@ -14,7 +14,7 @@ use crate::{
 use ace_alloc_cuda::{
     driver::CudaDevice,
     engine::{Engine, EngineError, HostCopy, Lease, Settings, Ticket},
-    planner::{Handle, Place},
+    planner::Handle,
     policy::Policy,
     state::{AgentId, AgentState, Contents, Kind},
 };
@@ -25,10 +25,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// So many states that are not there are asked for at a time, as in the simulator.
-const WINDOW: usize = 4;
-/// So many kernels are queued, so that the device does not wait for the host.
-const DEPTH: usize = 3;
+/// So many states are waited for, or loaded and not computed yet, as in the simulator: a program has so many
+/// requests in hand.
+const AHEAD: usize = 4;
+/// One kernel runs and one is queued, so that the device does not wait for the host.
+const DEPTH: usize = 2;
 /// How long to wait where nothing has happened.
 const PAUSE: Duration = Duration::from_micros(20);
 const MIB: u64 = 1 << 20;
@@ -88,7 +89,11 @@ struct Served<'a> {
     states: Vec<Handle>,
     sums: Sums,
     waiting: Vec<(Request, Ticket<CudaDevice>)>,
-    ready: VecDeque<(Request, Lease<CudaDevice>)>,
+    /// Granted, and there since the step began. They are kept there until they are used.
+    there: Vec<(Request, Lease<CudaDevice>)>,
+    /// Loaded. These are computed first, the last one before the others: nobody expected them for long, so
+    /// their memory is likely to be free again when they are done.
+    loaded: Vec<(Request, Lease<CudaDevice>)>,
     running: VecDeque<(Request, Run)>,
     figures: Figures,
 }
@@ -104,7 +109,8 @@ pub fn run(bench: &mut Bench, plan: &Plan, setup: Setup) -> Result<Figures, Fail
         states: Vec::new(),
         sums,
         waiting: Vec::new(),
-        ready: VecDeque::new(),
+        there: Vec::new(),
+        loaded: Vec::new(),
         running: VecDeque::new(),
         figures: Figures::default(),
     };
@@ -159,24 +165,24 @@ impl Served<'_> {
         }
         let mut away = VecDeque::new();
         for request in plan {
-            // What is there is kept there until it was used.
-            if self.engine.place(self.states[request.agent as usize])? == Place::Resident {
-                self.ask(*request)?;
-            } else {
-                away.push_back(*request);
+            let state = self.states[request.agent as usize];
+            match self.engine.try_acquire(AgentId(request.agent.into()), &[state]) {
+                Ok(lease) => self.there.push((*request, lease)),
+                Err(EngineError::WouldBlock) => away.push_back(*request),
+                Err(error) => return Err(error.into()),
             }
         }
         let mut left = plan.len();
         while left > 0 {
             let mut moved = self.grant()?;
-            while self.waiting.len() < WINDOW
+            while self.waiting.len() + self.loaded.len() < AHEAD
                 && let Some(request) = away.pop_front()
             {
                 self.ask(request)?;
                 moved = true;
             }
             while self.running.len() < DEPTH
-                && let Some((request, lease)) = self.ready.pop_front()
+                && let Some((request, lease)) = self.loaded.pop().or_else(|| self.there.pop())
             {
                 self.launch(request, lease)?;
                 moved = true;
@@ -204,14 +210,14 @@ impl Served<'_> {
 
     /// Returns whether anything was granted.
     fn grant(&mut self) -> Result<bool, EngineError> {
-        let before = self.ready.len();
+        let before = self.loaded.len();
         for (request, ticket) in std::mem::take(&mut self.waiting) {
             match ticket.poll()? {
-                Ok(lease) => self.ready.push_back((request, lease)),
+                Ok(lease) => self.loaded.push((request, lease)),
                 Err(ticket) => self.waiting.push((request, ticket)),
             }
         }
-        Ok(self.ready.len() > before)
+        Ok(self.loaded.len() > before)
     }
 
     fn launch(&mut self, request: Request, lease: Lease<CudaDevice>) -> Result<(), Failure> {
