@@ -7,34 +7,8 @@
 use crate::{
     device::Machine,
     run::{Arm, run},
-    workload::{Hint, Size, Step, Trace},
+    workload::Trace,
 };
-use ace_alloc_cuda::{
-    distance::{NextUse, Source},
-    random::Random,
-};
-
-/// Many agents of which few act at a time: every 20 to 60 steps on average, each agent its own, half to one
-/// and a half times that. A fortieth acts in a step; when each acts next is known.
-#[must_use]
-pub fn sparse(size: Size, seed: u64) -> Trace {
-    let mut random = Random::new(seed);
-    let mib = [64, 128, 192, 256, 512];
-    let sizes = (0..size.agents).map(|_| mib[random.below(5) as usize] << 20).collect();
-    let mut steps: Vec<Step> = (0..size.steps).map(|_| Step::default()).collect();
-    for agent in 0..size.agents {
-        let mean = 20 + random.below(41);
-        let mut at = random.below(mean);
-        let hint = |step| Hint { agent, source: Source::Plan, next_use: NextUse::at(step) };
-        steps[0].before.push(hint(at));
-        while let Some(step) = steps.get_mut(at as usize) {
-            at += mean / 2 + random.below(mean + 1);
-            step.requests.push(agent);
-            step.after.push(hint(at));
-        }
-    }
-    Trace { name: "sparse", sizes, steps, writes: false, born: false }
-}
 
 /// A workload for a number of agents, and a way to use the device.
 pub struct Trial<'a> {

@@ -9,8 +9,8 @@ use ace_alloc_cuda::{
 use ace_alloc_cuda_sim::{
     Machine, Outcome, Trace,
     run::{Arm, arms, run},
-    sustain::{Trial, sparse},
-    workload::{Size, all, diffusion, independent, interaction, inverted, noisy, zipf},
+    sustain::Trial,
+    workload::{Size, all, diffusion, independent, interaction, inverted, noisy, sparse, zipf},
 };
 use ace_alloc_tests::random;
 use std::collections::BTreeMap;

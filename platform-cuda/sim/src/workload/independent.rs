@@ -7,10 +7,21 @@ use ace_alloc_cuda::{distance::Source, random::Random};
 /// predictions are right.
 #[must_use]
 pub fn independent(size: Size, seed: u64) -> Trace {
+    acting("independent", 2, 11, size, seed)
+}
+
+/// As [`independent`], with actions of 20 to 60 steps: about a fortieth of the agents is used in a step.
+#[must_use]
+pub fn sparse(size: Size, seed: u64) -> Trace {
+    acting("sparse", 20, 41, size, seed)
+}
+
+/// Agents whose actions take one of `means` numbers of steps from `least` on.
+fn acting(name: &'static str, least: u64, means: u64, size: Size, seed: u64) -> Trace {
     let mut random = Random::new(seed);
-    let mut trace = Trace::new("independent", size, &mut random);
+    let mut trace = Trace::new(name, size, &mut random);
     for agent in 0..size.agents {
-        let mean = 2 + random.below(11);
+        let mean = least + random.below(means);
         let mut at = random.below(2 * mean);
         while let Some(step) = trace.steps.get_mut(at as usize) {
             step.requests.push(agent);

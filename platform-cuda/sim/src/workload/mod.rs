@@ -1,7 +1,7 @@
 //! Workloads: who is used in which step, and what is predicted.
 //!
-//! The classes are those of `ScaleSim` (independent agents, agents that meet, agents along a path), and two
-//! more: activity that spreads, and use without any plan. What is predicted is another dimension:
+//! The classes are those of `ScaleSim` (independent agents, agents that meet, agents along a path), and three
+//! more: independent agents that seldom act, activity that spreads, and use without any plan. What is predicted is another dimension:
 //! [`Hints`]. All numbers come from the seed.
 
 mod diffusion;
@@ -13,7 +13,7 @@ mod zipf;
 
 pub use diffusion::diffusion;
 pub use hints::Hints;
-pub use independent::{independent, inverted, noisy};
+pub use independent::{independent, inverted, noisy, sparse};
 pub use interaction::interaction;
 pub use path::path;
 pub use zipf::zipf;
@@ -79,6 +79,8 @@ impl Size {
 pub enum Class {
     /// [`independent`].
     Independent,
+    /// [`sparse`].
+    Sparse,
     /// [`interaction`].
     Interaction,
     /// [`path`].
@@ -91,14 +93,21 @@ pub enum Class {
 
 impl Class {
     /// All classes.
-    pub const ALL: [Self; 5] =
-        [Self::Independent, Self::Interaction, Self::Path, Self::Diffusion, Self::Zipf];
+    pub const ALL: [Self; 6] = [
+        Self::Independent,
+        Self::Sparse,
+        Self::Interaction,
+        Self::Path,
+        Self::Diffusion,
+        Self::Zipf,
+    ];
 
     /// For tables and command lines.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Independent => "independent",
+            Self::Sparse => "sparse",
             Self::Interaction => "interaction",
             Self::Path => "path",
             Self::Diffusion => "diffusion",
@@ -111,6 +120,7 @@ impl Class {
     pub fn trace(self, size: Size, seed: u64) -> Trace {
         match self {
             Self::Independent => independent(size, seed),
+            Self::Sparse => sparse(size, seed),
             Self::Interaction => interaction(size, seed),
             Self::Path => path(size, seed),
             Self::Diffusion => diffusion(size, seed),

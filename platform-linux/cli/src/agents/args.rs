@@ -15,7 +15,7 @@ use std::path::PathBuf;
 /// What happens.
 #[derive(clap::Args)]
 pub struct Workload {
-    /// Who is used when: agents by themselves, agents that meet, tasks on predefined paths, activity that
+    /// Who is used when: agents by themselves, those that seldom act, agents that meet, tasks on predefined paths, activity that
     /// spreads over a grid, or use without a plan.
     #[arg(long, value_name = "CLASS", default_value = "independent", value_parser = class())]
     pub workload: Class,
