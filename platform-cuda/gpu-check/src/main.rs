@@ -10,6 +10,7 @@
 //!  machine    what the figures were measured on
 //!  contents   what states hold; the host's model of the kernel
 //!  args failure figures         used by all
+//!  interpreter                  PTX on the host: a test that kernel and model agree
 //! ```
 //!
 //! It links no CUDA: the driver is looked for at run time, as in the product.
