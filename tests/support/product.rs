@@ -36,16 +36,13 @@ pub fn product() -> &'static Product {
     })
 }
 
-/// `libace_cuda.so`, built as [`product`] builds.
+/// `libace_cuda.so`, made up to date first.
 ///
 /// # Panics
 /// If the build fails.
 pub fn cuda_library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        let built = build(&target_folder(), &profile(), &["--package", "ace-alloc-cuda-capi"]);
-        built.join("libace_cuda.so")
-    })
+    LIBRARY.get_or_init(|| build_here(&["--package", "ace-alloc-cuda-capi"]).join("libace_cuda.so"))
 }
 
 /// Runs `cargo build` and returns the folder of what it made.

@@ -193,7 +193,8 @@ struct AceCudaStateInfo {
     void *host;
     // What it costs to copy it to the device, in nanoseconds. 0: by the measured speed.
     uint64_t reload_ns;
-    // What it costs to compute it anew, in nanoseconds. 0: it can't be done.
+    // What it costs to compute it anew, in nanoseconds. 0: it can't be done. If that is less than what
+    // copying costs, contents may be given up instead of written back; ace_cuda_is_fresh tells the next user.
     uint64_t recompute_ns;
     // One of ACE_CUDA_KIND_.
     uint32_t kind;
@@ -354,8 +355,8 @@ AceCudaStatus ace_cuda_write_host(AceCudaEngine engine,
                                   const void *from,
                                   size_t bytes);
 
-// Reads the host copy of a state. ON_DEVICE if the host does not hold the newest contents: demote the
-// state, and try again when it is HOST_ONLY.
+// Reads the host copy of a state. ON_DEVICE if the host does not hold the newest contents: acquire the state
+// and call ace_cuda_copy_out instead.
 //
 // Safety:
 // So many bytes at `into` may be written to.
@@ -406,7 +407,7 @@ AceCudaStatus ace_cuda_prefetch(AceCudaEngine engine, AceCudaState state);
 // Stop fetching a state, unless somebody waits for it.
 AceCudaStatus ace_cuda_cancel(AceCudaEngine engine, AceCudaState state);
 
-// Evict a state before all others, unless it is used before.
+// Evict a state before all others when memory is needed, unless it is used before.
 AceCudaStatus ace_cuda_demote(AceCudaEngine engine, AceCudaState state);
 
 // Another budget of device memory.
@@ -519,6 +520,13 @@ AceCudaStatus ace_cuda_dlpack_versioned(AceCudaLease lease,
                                         const int64_t *shape,
                                         int32_t ndim,
                                         struct DLManagedTensorVersioned **tensor);
+
+// A PyCapsule_Destructor for capsules named "dltensor" or "dltensor_versioned": calls the tensor's deleter if
+// nobody took it.
+//
+// Safety:
+// `capsule` is a capsule of CPython's, and if it has one of these names, holds such a tensor of this library.
+void ace_cuda_capsule_gone(void *capsule);
 
 // Opens a heap of small blocks in a device's memory, beside engines: it holds at most `limit_bytes`.
 // Functions that take a heap may be called from any thread; they may make the device's primary context the

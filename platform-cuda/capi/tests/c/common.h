@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MIB ((uint64_t)1 << 20)
 #define OK ACE_CUDA_STATUS_OK
@@ -70,12 +71,13 @@ static inline AceCudaLease acquired(AceCudaEngine engine, uint64_t agent, AceCud
     return lease;
 }
 
-/* Waits until a state is somewhere. Time passes for the fake with each call of the engine's thread. */
+/* Waits until a state is somewhere, for a minute at least. */
 static inline int arrives(AceCudaEngine engine, AceCudaState state, AceCudaPlace wanted) {
-    for (long tries = 0; tries < 100000000; tries++) {
+    for (int tries = 0; tries < 60000; tries++) {
         AceCudaPlace place;
         if (ace_cuda_place(engine, state, &place) != OK) return 0;
         if (place == wanted) return 1;
+        usleep(1000);
     }
     return 0;
 }

@@ -39,10 +39,13 @@ static void test_contents(void) {
     STATUS(OK, ace_cuda_copy_in(lease, states[0], 2 * MIB, NULL, 0));
     STATUS(OK, ace_cuda_end(lease));
     STATUS(OK, ace_cuda_demote(engine, states[0]));
+    STATUS(OK, ace_cuda_acquire(engine, 1, pair, 2, -1, &lease));
+    CHECK(arrives(engine, states[0], ACE_CUDA_PLACE_HOST_ONLY));
+    STATUS(OK, ace_cuda_end(lease));
     STATUS(OK, ace_cuda_pin(engine, states[1]));
     STATUS(OK, ace_cuda_retain(engine, states[2], 3));
+    STATUS(ACE_CUDA_STATUS_TIMED_OUT, ace_cuda_acquire(engine, 1, states, 1, 20, &none));
     CHECK(arrives(engine, states[1], ACE_CUDA_PLACE_RESIDENT));
-    CHECK(arrives(engine, states[0], ACE_CUDA_PLACE_HOST_ONLY));
     STATUS(OK, ace_cuda_read_host(engine, states[0], 60, bytes, 6));
     CHECK(!memcmp(bytes, "copied", 6));
     struct AceCudaStats stats = {.size = sizeof stats};

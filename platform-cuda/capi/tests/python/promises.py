@@ -5,6 +5,7 @@ import math
 import struct
 import sys
 import threading
+import time
 import unittest
 
 sys.path.insert(0, sys.argv[1])
@@ -34,9 +35,10 @@ class Promises(unittest.TestCase):
         return str(caught.exception)
 
     def arrives(self, state, place):
-        for _ in range(300_000):
+        for _ in range(60_000):
             if state.place == place:
                 return
+            time.sleep(0.001)
         self.fail(f"the state is {state.place!r} for good")
 
     def test_contents_survive_eviction_in_place_and_by_copies(self):
@@ -113,17 +115,24 @@ class Promises(unittest.TestCase):
         self.fails(Status.UNKNOWN_HANDLE, state.pin)
 
     def test_wishes_are_taken(self):
-        with opened() as engine:
-            state = engine.register(size=MIB, owners=[1], zero=True)
+        with opened(2 * MIB) as engine:
+            state, other = (engine.register(size=MIB, owners=[1], zero=True) for _ in range(2))
             state.prefetch()
             state.cancel()
             state.share(2)
             engine.expect([1, 2], [2, 1.5], "space")
             state.unshare(2)
+            engine.acquire(1, state, timeout=600).end()
             state.pin()
-            self.arrives(state, Place.RESIDENT)
+            self.fails(Status.NO_ROOM, other.pin)
+            self.fails(Status.TIMED_OUT, engine.acquire, 1, other, timeout=0.01)
+            self.assertEqual(state.place, Place.RESIDENT)
             state.unpin()
             state.retain(9)
+            self.fails(Status.TIMED_OUT, engine.acquire, 1, other, timeout=0.01)
+            engine.step(9)
+            engine.acquire(1, other, timeout=600).end()
+            state.demote()
             engine.set_budget(4 * MIB)
             self.assertEqual(engine.stats()["limit_bytes"], 4 * MIB)
 
