@@ -12,7 +12,7 @@ use super::{
 use crate::distance::Trust;
 
 /// A leader is followed until another view costs less by one part in this: chosen on seeds 1 to 20.
-const MARGIN: u64 = 32;
+const MARGIN: u64 = 16;
 
 /// See the module's documentation.
 #[derive(Debug)]

@@ -27,7 +27,7 @@ const MOST_SAMPLED: usize = 2048;
 /// So many uses are taken together at most, whatever a step is.
 const MOST_TOGETHER: usize = 256;
 /// A use makes former costs fade by one part in this: chosen on seeds 1 to 20.
-const WINDOW: u64 = 512;
+const WINDOW: u64 = 1024;
 const NONE: u32 = u32::MAX;
 
 /// A state of the sample.
