@@ -9,7 +9,7 @@ use super::{
     commands::{Command, Stage},
     record::Seat,
 };
-use crate::ranges::Ranges;
+use crate::{policy::News, ranges::Ranges};
 use alloc::vec::Vec;
 
 impl Planner {
@@ -58,6 +58,7 @@ impl Planner {
         let Some(command) = self.commands.all.get_mut(&id) else { return };
         if command.task == Task::Prefetch && command.stopped.is_none() {
             command.task = Task::Demand;
+            self.policy.follow(News::Ahead { was_used: true });
             if command.stage == Stage::Copy {
                 self.commands.demands.push_back(id);
             }
@@ -273,6 +274,7 @@ impl Planner {
             self.totals.evictions += 1;
             if core::mem::take(&mut record.unused) {
                 self.totals.wasted_bytes += record.bytes;
+                self.policy.follow(News::Ahead { was_used: false });
             }
             (record.demoted, record.fresh) = (false, false);
             if !record.is_clean() {

@@ -24,7 +24,10 @@ impl Planner {
             self.trust.measure_own(gap.map(|(expected, gap)| error_in_256ths(expected, gap)));
         }
         record.use_order = self.uses;
-        (record.demoted, record.unused) = (false, false);
+        record.demoted = false;
+        if core::mem::take(&mut record.unused) {
+            self.policy.follow(News::Ahead { was_used: true });
+        }
         let is_there = record.seat == Seat::On && record.command.is_none();
         let is_first = record.waiting.is_empty() && record.command.is_none();
         if !is_there && is_first {

@@ -14,18 +14,27 @@ use crate::distance::Trust;
 /// A leader is followed until another view costs less by one part in this: chosen on seeds 1 to 20.
 const MARGIN: u64 = 16;
 
+/// Of what is fetched ahead, more than this is evicted unused: chosen. Then nothing is.
+const MOST_IN_VAIN: u32 = 128;
+/// The newest of what was fetched ahead counts so much of the mean: chosen.
+const NEWEST: u32 = 16;
+/// A step in which nothing is fetched ahead takes so much off the mean, so that it is tried again: chosen.
+const FORGIVEN: u32 = 64;
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Ace {
     ghosts: Ghosts,
     leader: usize,
+    /// How much of what the leader wanted ahead was evicted unused, in 256ths.
+    in_vain: u32,
 }
 
 impl Ace {
     /// Follows the predictions at first.
     #[must_use]
     pub fn new() -> Self {
-        Self { ghosts: Ghosts::new(), leader: 0 }
+        Self { ghosts: Ghosts::new(), leader: 0, in_vain: 0 }
     }
 
     fn lead(&mut self) {
@@ -33,7 +42,7 @@ impl Ace {
         let least = (0..VIEWS.len()).min_by_key(|view| cost(*view)).unwrap_or(0);
         let bar = cost(self.leader);
         if cost(least) < bar - bar / MARGIN {
-            self.leader = least;
+            (self.leader, self.in_vain) = (least, 0);
         }
     }
 }
@@ -62,11 +71,12 @@ impl Policy for Ace {
     }
 
     fn foresees(&self, trust: &Trust) -> bool {
-        match VIEWS[self.leader] {
-            View::Hinted => trust.hinted_error() < super::WORTH_FETCHING_256THS,
-            View::OwnGap => trust.own_error() < super::WORTH_FETCHING_256THS,
-            View::Recent => false,
-        }
+        let error = match VIEWS[self.leader] {
+            View::Hinted => trust.hinted_error(),
+            View::OwnGap => trust.own_error(),
+            View::Recent | View::Any => return false,
+        };
+        error < super::WORTH_FETCHING_256THS && self.in_vain <= MOST_IN_VAIN
     }
 
     fn follow(&mut self, news: News<'_>) {
@@ -75,9 +85,16 @@ impl Policy for Ace {
             News::Step(step) => {
                 self.ghosts.step(step);
                 self.lead();
+                if self.in_vain > MOST_IN_VAIN {
+                    self.in_vain -= self.in_vain / FORGIVEN;
+                }
             }
             News::Changed { slot, seen } => self.ghosts.change(slot, seen),
             News::Used { slot } => self.ghosts.use_it(slot),
+            News::Ahead { was_used } => {
+                let vain = if was_used { 0 } else { 256 };
+                self.in_vain = (self.in_vain * (NEWEST - 1) + vain) / NEWEST;
+            }
             News::Gone { slot } => self.ghosts.forget(slot),
         }
     }

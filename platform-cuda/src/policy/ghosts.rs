@@ -20,7 +20,7 @@ use crate::order::{Order, Toward};
 use alloc::vec::Vec;
 
 /// The views that are compared. Of equals the first is the best.
-pub(super) const VIEWS: [View; 3] = [View::Hinted, View::OwnGap, View::Recent];
+pub(super) const VIEWS: [View; 4] = [View::Hinted, View::OwnGap, View::Recent, View::Any];
 
 /// The sample has fewer states: chosen; a quarter of them on the device are some 500.
 const MOST_SAMPLED: usize = 2048;

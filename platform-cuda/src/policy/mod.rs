@@ -67,6 +67,8 @@ pub enum View {
     OwnGap,
     /// Nothing: what was used longest ago is the farthest.
     Recent,
+    /// Nothing: a lot, drawn at each use.
+    Any,
 }
 
 /// A place in the order of eviction: greater keys go first.
@@ -112,7 +114,7 @@ impl Seen {
         match view {
             View::Hinted => self.hinted,
             View::OwnGap => self.own,
-            View::Recent => NextUse::UNKNOWN,
+            View::Recent | View::Any => NextUse::UNKNOWN,
         }
     }
 
@@ -120,6 +122,10 @@ impl Seen {
     #[must_use]
     pub const fn key(&self, view: View) -> u64 {
         let next_use = self.next_use(view);
+        if matches!(view, View::Any) {
+            let mixed = (self.use_order ^ self.use_order >> 7).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            return mixed ^ mixed >> 32;
+        }
         if next_use.is_known() { next_use.key() } else { u64::MAX - self.use_order }
     }
 }
@@ -145,6 +151,11 @@ pub enum News<'a> {
     Used {
         /// Of this state.
         slot: u32,
+    },
+    /// What was fetched ahead came to its end.
+    Ahead {
+        /// It was used; otherwise it was evicted before.
+        was_used: bool,
     },
     /// There is no such state any more; the number may be used again.
     Gone {
