@@ -113,6 +113,8 @@ const ENVIRONMENT: &[(&str, &[&str])] = &[
         "platform-cuda/",
         &[
             "platform-cuda/build.rs",
+            // Only whether to write the header anew.
+            "platform-cuda/capi/tests/header.rs",
             "platform-cuda/fake/src/options.rs",
             "platform-cuda/src/options.rs",
         ],

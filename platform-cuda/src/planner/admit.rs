@@ -196,7 +196,9 @@ impl Planner {
                 let slot = self.policy.spare(order, self.step)?;
                 let record = &self.records[slot];
                 let next_use = match self.policy.views()[view] {
-                    crate::policy::View::Hinted | crate::policy::View::Recent | crate::policy::View::Any => record.hinted(),
+                    crate::policy::View::Hinted
+                    | crate::policy::View::Recent
+                    | crate::policy::View::Any => record.hinted(),
                     crate::policy::View::OwnGap => record.gap.next_use(),
                 };
                 (next_use.key() > before).then_some(slot)
