@@ -1,12 +1,13 @@
 //! What one prediction costs among 100,000 agents: `cargo bench -p ace-alloc-cuda-sim --bench index`.
 //!
 //! Every prediction is of another agent, in no order, as far ahead as 1000 steps. Printed is the median of 9
-//! rounds of 200,000, in nanoseconds a prediction, and the least and greatest.
+//! rounds of 200,000, in nanoseconds a prediction, and the least and greatest: as events one by one, and by
+//! `Planner::expect_all`.
 
 use ace_alloc_cuda::{
     distance::{NextUse, Source},
     planner::{Event, Planner, Settings},
-    policy::{Cost, Distance, Guard, Hedge, Lru, Policy},
+    policy::{Ace, Cost, Distance, Guard, Hedge, Lru, Policy},
     random::Random,
     state::{AgentId, AgentState, Contents, Kind},
 };
@@ -56,34 +57,42 @@ fn measure(policy: Box<dyn Policy>) {
     for agent in &agents {
         planner.register(&Plain(*agent)).expect("it has a byte");
     }
-    let mut rounds: Vec<f64> = (0..ROUNDS)
-        .map(|_| {
-            let events: Vec<Event> = (0..UPDATES)
-                .map(|_| Event::Expect {
-                    agent: agents[random.below(AGENTS) as usize],
-                    source: Source::Plan,
-                    next_use: NextUse::at(random.below(1000)),
-                })
-                .collect();
+    let mut rounds = [const { Vec::new() }; 2];
+    for _ in 0..ROUNDS {
+        for (in_groups, rounds) in [false, true].into_iter().zip(&mut rounds) {
+            let hint = |_| {
+                let agent = agents[random.below(AGENTS) as usize];
+                (agent, Source::Plan, NextUse::at(random.below(1000)))
+            };
+            let hints: Vec<_> = (0..UPDATES).map(hint).collect();
             let begun_ns = processor_ns();
-            for event in events {
-                planner.observe(event).expect("a known agent");
+            if in_groups {
+                planner.expect_all(&hints).expect("known agents");
+            } else {
+                for (agent, source, next_use) in hints {
+                    let event = Event::Expect { agent, source, next_use };
+                    planner.observe(event).expect("a known agent");
+                }
             }
-            (processor_ns() - begun_ns) / f64::from(UPDATES)
-        })
-        .collect();
-    rounds.sort_by(f64::total_cmp);
-    let (least, most) = (rounds[0], rounds[ROUNDS - 1]);
-    println!("{name:10} {:6.0} ns a prediction ({least:.0} to {most:.0})", rounds[ROUNDS / 2]);
+            rounds.push((processor_ns() - begun_ns) / f64::from(UPDATES));
+        }
+    }
+    let [single, groups] = rounds.map(|mut rounds| {
+        rounds.sort_by(f64::total_cmp);
+        let (least, most) = (rounds[0], rounds[ROUNDS - 1]);
+        format!("{:6.0} ({least:.0} to {most:.0})", rounds[ROUNDS / 2])
+    });
+    println!("{name:10} one by one {single}   all at once {groups}");
 }
 
 fn main() {
-    let policies: [Box<dyn Policy>; 5] = [
+    let policies: [Box<dyn Policy>; 6] = [
         Box::new(Lru),
         Box::new(Distance),
         Box::new(Cost),
         Box::new(Hedge),
         Box::new(Guard::new(1)),
+        Box::new(Ace::new()),
     ];
     policies.into_iter().for_each(measure);
 }

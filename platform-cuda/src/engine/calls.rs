@@ -59,8 +59,17 @@ impl<D: Device> Host<D> {
         source: Source,
         next_use: NextUse,
     ) -> Result<(), EngineError> {
+        self.expect_all(&[(agent, source, next_use)])
+    }
+
+    /// As [`Self::expect`] for many agents, and faster than one by one. Those before the first that is wrong
+    /// were taken.
+    ///
+    /// # Errors
+    /// As [`Self::expect`].
+    pub fn expect_all(&mut self, hints: &[(AgentId, Source, NextUse)]) -> Result<(), EngineError> {
         self.restless = true;
-        Ok(self.planner.observe(Event::Expect { agent, source, next_use })?)
+        Ok(self.planner.expect_all(hints).map_err(|(_, error)| error)?)
     }
 
     /// Keeps a state on the device, from when it is there, until as many `unpin`. It claims its memory at

@@ -184,12 +184,12 @@ impl<D: Device + Send + 'static> Engine<D> {
         self.expect_all(&[(agent, source, next_use)])
     }
 
-    /// As [`Self::expect`] for many agents. Those before the first that is wrong were taken.
+    /// See [`Host::expect_all`].
     ///
     /// # Errors
     /// As [`Self::expect`].
     pub fn expect_all(&self, hints: &[(AgentId, Source, NextUse)]) -> Result<(), EngineError> {
-        self.with(|host| hints.iter().try_for_each(|hint| host.expect(hint.0, hint.1, hint.2)))
+        self.with(|host| host.expect_all(hints))
     }
 
     /// See [`Host::pin`].

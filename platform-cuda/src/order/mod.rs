@@ -52,7 +52,10 @@ const OUT: Node = Node { home: Home::Out, class: 0, key: 0, next: NONE, previous
 struct Class {
     wheel: Wheel,
     heap: Heap,
-    /// All entries in no order, to draw one at random.
+    /// How many entries there are.
+    len: usize,
+    /// All entries in no order, to draw one at random; only of orders toward the farthest, since keeping
+    /// them costs two cache misses a change.
     members: Vec<u32>,
 }
 
@@ -87,11 +90,14 @@ impl Order {
         let home = &mut self.classes[usize::from(class)];
         let node = &mut self.nodes[entry as usize];
         (node.class, node.key) = (class, key);
-        // Members are fewer than 2^32, as entries are.
-        #[allow(clippy::cast_possible_truncation)]
-        let member = home.members.len() as u32;
-        node.member = member;
-        home.members.push(entry);
+        home.len += 1;
+        if self.toward == Toward::Farthest {
+            // Members are fewer than 2^32, as entries are.
+            #[allow(clippy::cast_possible_truncation)]
+            let member = home.members.len() as u32;
+            node.member = member;
+            home.members.push(entry);
+        }
         let step = key >> FRACTION_BITS;
         if step << FRACTION_BITS == key && home.wheel.covers(step) {
             home.wheel.insert(&mut self.nodes, entry, step);
@@ -116,11 +122,14 @@ impl Order {
             }
             Home::Heap(at) => self.moves += home.heap.remove(&mut self.nodes, at),
         }
-        home.members.swap_remove(member);
-        if let Some(moved) = home.members.get(member) {
-            #[allow(clippy::cast_possible_truncation)]
-            let position = member as u32;
-            self.nodes[*moved as usize].member = position;
+        home.len -= 1;
+        if self.toward == Toward::Farthest {
+            home.members.swap_remove(member);
+            if let Some(moved) = home.members.get(member) {
+                #[allow(clippy::cast_possible_truncation)]
+                let position = member as u32;
+                self.nodes[*moved as usize].member = position;
+            }
         }
         self.nodes[entry as usize].home = Home::Out;
     }
@@ -146,7 +155,8 @@ impl Order {
         }
     }
 
-    /// Any entry of a class, all with the same chance.
+    /// Any entry of a class, all with the same chance; `None` also of orders toward the nearest, of which
+    /// nobody draws.
     #[must_use]
     pub fn any(&self, class: u8, random: &mut Random) -> Option<u32> {
         let members = &self.classes.get(usize::from(class))?.members;
@@ -157,13 +167,13 @@ impl Order {
     /// How many entries a class has.
     #[must_use]
     pub fn len(&self, class: u8) -> usize {
-        self.classes.get(usize::from(class)).map_or(0, |class| class.members.len())
+        self.classes.get(usize::from(class)).map_or(0, |class| class.len)
     }
 
     /// Whether no class has an entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.classes.iter().all(|class| class.members.is_empty())
+        self.classes.iter().all(|class| class.len == 0)
     }
 
     /// How many classes there are.
@@ -177,6 +187,14 @@ impl Order {
     pub fn key(&self, entry: u32) -> Option<u64> {
         let node = self.nodes.get(entry as usize)?;
         (node.home != Home::Out).then_some(node.key)
+    }
+
+    /// Reads what a change of this entry's place will touch. The number means nothing.
+    #[must_use]
+    pub fn around(&self, entry: u32) -> u64 {
+        let Some(node) = self.nodes.get(entry as usize) else { return 0 };
+        let key = |entry: u32| self.nodes.get(entry as usize).map_or(0, |node| node.key);
+        key(node.next) ^ key(node.previous)
     }
 
     /// Says that this step has begun.

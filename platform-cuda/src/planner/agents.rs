@@ -21,6 +21,9 @@ use hashbrown::HashMap;
 /// Twice a factor of two: chosen. A source that is often forestalled by another seems to err by about one.
 const UNHEARD_256THS: u32 = 2 << 8;
 
+/// So many predictions are looked at together: chosen; processors have about so many misses under way.
+const AT_ONCE: usize = 16;
+
 /// A prediction and the step in which it was made.
 type Made = Option<(NextUse, u64)>;
 
@@ -146,6 +149,10 @@ impl Planner {
         next_use: NextUse,
     ) -> Result<(), Error> {
         let at = self.agents.slots.get(&id).copied().ok_or(Error::UnknownAgent)?;
+        self.expect_of(at, source, next_use)
+    }
+
+    fn expect_of(&mut self, at: u32, source: Source, next_use: NextUse) -> Result<(), Error> {
         if next_use < NextUse::at(self.step) {
             return Err(Error::PastHint);
         }
@@ -167,6 +174,55 @@ impl Planner {
         }
         self.believe(at, believed);
         Ok(())
+    }
+
+    /// Predictions of many agents, as by [`Event::Expect`]; stops at the first that is wrong and tells its
+    /// position. Among many agents an update costs what its cache misses cost, and those of a group overlap
+    /// here: all that it will touch is looked at before it begins.
+    ///
+    /// # Errors
+    /// [`Error::UnknownAgent`]; [`Error::PastHint`].
+    pub fn expect_all(
+        &mut self,
+        hints: &[(AgentId, Source, NextUse)],
+    ) -> Result<(), (usize, Error)> {
+        for (group, hints) in hints.chunks(AT_ONCE).enumerate() {
+            let mut slots = [None; AT_ONCE];
+            for (slot, (id, ..)) in slots.iter_mut().zip(hints) {
+                *slot = self.agents.slots.get(id).copied();
+            }
+            self.look_at(&slots);
+            for (at, (slot, (_, source, next_use))) in slots.iter().zip(hints).enumerate() {
+                let result = slot.ok_or(Error::UnknownAgent);
+                let result = result.and_then(|slot| self.expect_of(slot, *source, *next_use));
+                result.map_err(|error| (group * AT_ONCE + at, error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings agents, their first states and their places in the orders into the cache: independent reads
+    /// in each round, so that the processor waits for all of them together.
+    fn look_at(&self, slots: &[Option<u32>; AT_ONCE]) {
+        let mut states = [None; AT_ONCE];
+        for (state, slot) in states.iter_mut().zip(slots) {
+            let agent = slot.map(|slot| &self.agents.agents[slot as usize]);
+            let seen = agent.map(|agent| (agent.made_at, agent.first[0], agent.last_believed));
+            core::hint::black_box(seen);
+            *state = agent.and_then(|agent| agent.states.0.first().map(|(state, _)| *state));
+        }
+        let mut places = 0;
+        for (state, slot) in states.iter().zip(slots) {
+            places ^= slot.map_or(0, |slot| self.agents.due.around(slot));
+            if let Some(state) = state {
+                let record = &self.records[*state];
+                core::hint::black_box((record.hinted(), record.use_order, record.is_fetchable()));
+                for order in self.wanted.iter().chain(&self.victims) {
+                    places ^= order.around(*state);
+                }
+            }
+        }
+        core::hint::black_box(places);
     }
 
     fn believe(&mut self, at: u32, next_use: NextUse) {
