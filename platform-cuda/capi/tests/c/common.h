@@ -25,6 +25,7 @@ static const char *driver;
 static uint32_t (*fake_configure)(const char *);
 static void (*fake_reset)(void);
 static uint64_t (*fake_live)(uint64_t[8]);
+static uint64_t (*fake_calls)(const char *);
 
 static inline void begin(int count, char **arguments) {
     if (count != 2) exit(2);
@@ -34,6 +35,7 @@ static inline void begin(int count, char **arguments) {
     *(void **)&fake_configure = dlsym(fake, "ace_fake_configure");
     *(void **)&fake_reset = dlsym(fake, "ace_fake_reset");
     *(void **)&fake_live = dlsym(fake, "ace_fake_live");
+    *(void **)&fake_calls = dlsym(fake, "ace_fake_calls");
 }
 
 /* Nothing that was made in the driver is left. */

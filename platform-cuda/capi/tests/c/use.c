@@ -152,7 +152,10 @@ static void test_tensors(void) {
     STATUS(OK, ace_cuda_dlpack(lease, other, 0, 2, 32, &exact, 1, &tensor));
     STATUS(OK, ace_cuda_end_after(lease, NULL));
     STATUS(ACE_CUDA_STATUS_IN_USE, ace_cuda_close(engine));
+    /* Nothing is copied now, so what is recorded is the end of the stream's work. */
+    uint64_t recorded = fake_calls("cuEventRecord");
     tensor->deleter(tensor);
+    CHECK(fake_calls("cuEventRecord") == recorded + 1);
     lease = acquired(engine, 1, state);
     STATUS(OK, ace_cuda_end(lease));
     STATUS(OK, ace_cuda_close(engine));
