@@ -34,6 +34,12 @@ pub fn root() -> PathBuf {
     package.parent().expect("the package lies in the repository").to_path_buf()
 }
 
+/// Whether files that tests hold against what they find are to be written anew: `ACE_BLESS=1` is set.
+#[must_use]
+pub fn blesses() -> bool {
+    std::env::var_os("ACE_BLESS").is_some()
+}
+
 /// All files of the repository whose name ends with one of `endings`, sorted by path.
 ///
 /// # Panics

@@ -20,7 +20,7 @@ fn the_header_is_what_the_source_says() {
     bindings.expect("a header").write(&mut made);
     let made = String::from_utf8(made).expect("text").replace("// # Safety\n", "// Safety:\n");
     let path = package.join("include/ace_cuda.h");
-    if std::env::var_os("ACE_BLESS").is_some_and(|value| value == "1") {
+    if house::blesses() {
         fs::write(&path, &made).expect("the header can be written");
     }
     let there = fs::read_to_string(&path).unwrap_or_default();
