@@ -91,6 +91,7 @@ fn main() {
         Box::new(Distance),
         Box::new(Cost),
         Box::new(Hedge),
+        Box::new(Ace::new()),
         Box::new(Guard::new(1)),
         Box::new(Ace::new()),
     ];

@@ -7,7 +7,7 @@ use crate::{
 };
 use ace_alloc_cuda::{
     planner::{Event, Handle, Place, Planner, Report, Settings, Span, Task, Totals, What},
-    policy::{Chance, Cost, Distance, Guard, Hedge, Lru, Oracle, OwnGap, Policy, Swap},
+    policy::{Ace, Chance, Cost, Distance, Guard, Hedge, Lru, Oracle, OwnGap, Policy, Swap},
     state::{AgentId, AgentState, Contents, Kind},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +39,7 @@ pub fn arms(seed: u64) -> Vec<(&'static str, Arm)> {
         Box::new(Cost),
         Box::new(OwnGap),
         Box::new(Hedge),
+        Box::new(Ace::new()),
         Box::new(Guard::new(seed)),
         Box::new(Oracle),
     ];

@@ -2,6 +2,7 @@
 //! 5). Floor: second.
 
 use super::{Planner, Refusal, Report, Task};
+use crate::policy::View;
 use alloc::vec::Vec;
 
 /// Space is found for so many demands before the link takes them: one is copied while the next is mapped.
@@ -196,10 +197,9 @@ impl Planner {
                 let slot = self.policy.spare(order, self.step)?;
                 let record = &self.records[slot];
                 let next_use = match self.policy.views()[view] {
-                    crate::policy::View::Hinted
-                    | crate::policy::View::Recent
-                    | crate::policy::View::Any => record.hinted(),
-                    crate::policy::View::OwnGap => record.gap.next_use(),
+                    // Who follows no prediction spares what somebody predicts all the same.
+                    View::Hinted | View::Recent | View::Any => record.hinted(),
+                    View::OwnGap => record.gap.next_use(),
                 };
                 (next_use.key() > before).then_some(slot)
             }

@@ -19,14 +19,14 @@ use super::{Seen, View};
 use crate::order::{Order, Toward};
 use alloc::vec::Vec;
 
-/// The views that are compared. Of equals the first is the best.
+/// The views that are compared.
 pub(super) const VIEWS: [View; 4] = [View::Hinted, View::OwnGap, View::Recent, View::Any];
 
 /// The sample has fewer states: chosen; a quarter of them on the device are some 500.
 const MOST_SAMPLED: usize = 2048;
 /// So many uses are taken together at most, whatever a step is.
 const MOST_TOGETHER: usize = 256;
-/// A use makes former costs fade by one part in this: chosen on seeds 1 to 20.
+/// A use makes former costs fade by one part in this.
 const WINDOW: u64 = 1024;
 const NONE: u32 = u32::MAX;
 
@@ -37,7 +37,6 @@ struct Sampled {
     bytes: u64,
     cost_ns: u64,
     keys: [u64; VIEWS.len()],
-    /// Its first use costs the same whoever is followed.
     was_used: bool,
     /// It is among the uses that are not counted yet.
     is_pending: bool,
@@ -94,13 +93,10 @@ impl Ghosts {
 
     /// Something about a state changed, or it is new.
     pub fn change(&mut self, slot: u32, seen: &Seen) {
-        let Some(place) = self.place(slot).or_else(|| self.admit(slot)) else { return };
-        let sampled = &mut self.sample[place as usize];
-        sampled.bytes = seen.bytes;
-        sampled.cost_ns =
-            seen.recompute_ns.map_or(seen.reload_ns, |cost| cost.min(seen.reload_ns)).max(1);
-        sampled.keys = VIEWS.map(|view| seen.key(view));
-        for (ghost, key) in self.ghosts.iter_mut().zip(sampled.keys) {
+        let Some(place) = self.place(slot).or_else(|| self.admit(slot, seen)) else { return };
+        let keys = VIEWS.map(|view| seen.key(view));
+        self.sample[place as usize].keys = keys;
+        for (ghost, key) in self.ghosts.iter_mut().zip(keys) {
             if ghost.there.key(place).is_some() {
                 ghost.there.place(place, 0, key);
             }
@@ -143,15 +139,13 @@ impl Ghosts {
         hash.leading_zeros() >= self.zeros
     }
 
-    fn admit(&mut self, slot: u32) -> Option<u32> {
+    fn admit(&mut self, slot: u32, seen: &Seen) -> Option<u32> {
         while self.is_sampled(slot) && self.sample.len() - self.free.len() >= MOST_SAMPLED {
             self.zeros += 1;
-            for place in 0..self.sample.len() {
-                let sampled = self.sample[place].slot;
+            for place in (0u32..).take(self.sample.len()) {
+                let sampled = self.sample[place as usize].slot;
                 if sampled != NONE && !self.is_sampled(sampled) {
-                    // The sample is small.
-                    #[allow(clippy::cast_possible_truncation)]
-                    self.drop_place(place as u32);
+                    self.drop_place(place);
                 }
             }
         }
@@ -160,19 +154,21 @@ impl Ghosts {
         }
         let new = Sampled {
             slot,
-            bytes: 0,
-            cost_ns: 0,
+            bytes: seen.bytes,
+            cost_ns: seen
+                .recompute_ns
+                .map_or(seen.reload_ns, |cost_ns| cost_ns.min(seen.reload_ns)),
             keys: [u64::MAX; VIEWS.len()],
             was_used: false,
             is_pending: false,
         };
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.sample.push(new);
-            #[allow(clippy::cast_possible_truncation)]
-            let place = self.sample.len() as u32 - 1;
+        let place = if let Some(place) = self.free.pop() {
+            self.sample[place as usize] = new;
             place
-        });
-        self.sample[place as usize] = new;
+        } else {
+            self.sample.push(new);
+            u32::try_from(self.sample.len() - 1).expect("a sample is small")
+        };
         if self.places.len() <= slot as usize {
             self.places.resize(slot as usize + 1, NONE);
         }
@@ -196,24 +192,21 @@ impl Ghosts {
         self.free.push(place);
     }
 
-    /// Counts the pending uses.
+    /// Counts the pending uses: who misses what, and who is there then.
     fn count(&mut self) {
         let budget_bytes = self.budget_bytes >> self.zeros;
-        for ghost in &mut self.ghosts {
-            for place in &self.pending {
-                let sampled = &self.sample[*place as usize];
-                let is_miss = sampled.was_used && ghost.there.key(*place).is_none();
-                ghost.cost -= ghost.cost.div_ceil(WINDOW);
-                ghost.cost = ghost.cost.saturating_add(if is_miss { sampled.cost_ns } else { 0 });
-            }
-        }
         for (view, ghost) in self.ghosts.iter_mut().enumerate() {
             for place in &self.pending {
                 let sampled = &self.sample[*place as usize];
+                let mut cost_ns = 0;
                 if ghost.there.key(*place).is_none() {
+                    // The first use costs the same whoever is followed.
+                    cost_ns = if sampled.was_used { sampled.cost_ns } else { 0 };
                     ghost.bytes += sampled.bytes;
                     ghost.there.place(*place, 0, sampled.keys[view]);
                 }
+                ghost.cost -= ghost.cost.div_ceil(WINDOW);
+                ghost.cost = ghost.cost.saturating_add(cost_ns);
             }
             while ghost.bytes > budget_bytes
                 && let Some((_, place)) = ghost.there.top(0)
@@ -228,3 +221,6 @@ impl Ghosts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

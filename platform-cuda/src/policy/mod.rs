@@ -9,7 +9,7 @@
 //! | [`OwnGap`] | what its own past says comes last | by that |
 //! | [`Distance`] | what is predicted last | always |
 //! | [`Cost`] | the most distance × bytes a nanosecond of getting it back | always |
-//! | [`Ace`] | as `Distance`, `OwnGap` or `Lru`, whichever would have cost least | if the predictions err little |
+//! | [`Ace`] | as `Distance`, `OwnGap`, `Lru` or `Chance`, whichever would have cost least | while it pays |
 //! | [`Hedge`] | as `Distance` or as `OwnGap`, whichever erred less | if it errs little |
 //! | [`Guard`] | as `Distance`, unless that proves wrong | if the predictions err little |
 //! | [`Oracle`] | what is used last; the predictions are the truth | always |
@@ -49,6 +49,7 @@ pub use swap::Swap;
 use crate::{
     distance::{NextUse, Trust},
     order::Order,
+    random::Random,
 };
 use alloc::boxed::Box;
 
@@ -121,16 +122,15 @@ impl Seen {
     /// The key of a view. What nobody predicts comes after all that is predicted, least recent first.
     #[must_use]
     pub const fn key(&self, view: View) -> u64 {
-        let next_use = self.next_use(view);
         if matches!(view, View::Any) {
-            let mixed = (self.use_order ^ self.use_order >> 7).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            return mixed ^ mixed >> 32;
+            return Random::new(self.use_order).draw();
         }
+        let next_use = self.next_use(view);
         if next_use.is_known() { next_use.key() } else { u64::MAX - self.use_order }
     }
 }
 
-/// What happens to states, whether or not they are on the device.
+/// What happens, to all states, whether or not they are on the device.
 #[derive(Clone, Copy, Debug)]
 pub enum News<'a> {
     /// So much device memory may be used from now on.

@@ -4,7 +4,7 @@ use super::shadow::Plain;
 use ace_alloc_cuda::{
     distance::{NextUse, Source},
     planner::{End, Event, Handle, Planner, Report, Settings, Task},
-    policy::{Distance, Hedge, Lru, Policy},
+    policy::{Ace, Distance, Hedge, Lru, Policy},
     state::AgentId,
 };
 
@@ -13,7 +13,9 @@ use ace_alloc_cuda::{
 fn an_event_among_a_hundred_thousand_agents_moves_few_entries() {
     const COUNT: u64 = 100_000;
     let settings = Settings { budget_bytes: COUNT / 2, chunk_bytes: 1, chunks_in_flight: 2 };
-    for policy in [Box::new(Distance) as Box<dyn Policy>, Box::new(Lru), Box::new(Hedge)] {
+    let policies: [Box<dyn Policy>; 4] =
+        [Box::new(Distance), Box::new(Lru), Box::new(Hedge), Box::new(Ace::new())];
+    for policy in policies {
         let mut planner = Planner::new(policy, settings);
         let states: Vec<Handle> = (0..COUNT)
             .map(|id| {

@@ -13,7 +13,7 @@ mod timing;
 use ace_alloc_cuda::{
     distance::{NextUse, SOURCES},
     planner::{Event, Fault, Handle, Span},
-    policy::{Chance, Cost, Distance, Guard, Hedge, Lru, Oracle, OwnGap, Policy, Swap},
+    policy::{Ace, Chance, Cost, Distance, Guard, Hedge, Lru, Oracle, OwnGap, Policy, Swap},
     state::AgentId,
 };
 use ace_alloc_tests::random;
@@ -38,10 +38,11 @@ fn policy(which: usize) -> Box<dyn Policy> {
         5 => Box::new(OwnGap),
         6 => Box::new(Hedge),
         7 => Box::new(Guard::new(1)),
+        8 => Box::new(Ace::new()),
         _ => Box::new(Oracle),
     }
 }
-const POLICIES: usize = 9;
+const POLICIES: usize = 10;
 
 fn play(stage: &mut Stage, ops: &[Op]) {
     let mut step = 0;
