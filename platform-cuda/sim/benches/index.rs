@@ -93,7 +93,6 @@ fn main() {
         Box::new(Hedge),
         Box::new(Ace::new()),
         Box::new(Guard::new(1)),
-        Box::new(Ace::new()),
     ];
     policies.into_iter().for_each(measure);
 }
