@@ -89,7 +89,7 @@ def main():
     about.add_argument("--library", help="libace_cuda.so (default: ACE_CUDA_CAPI, or found by itself)")
     options = about.parse_args()
     try:
-        rows = [run("lru", False, options), run("hedge", True, options)]
+        rows = [run("lru", False, options), run("ace", True, options)]
     except (ace_cuda.Error, ImportError) as error:
         sys.exit(f"example.py: {error}")
     print(f"{AGENTS} agents, memory for {PLACES}, {STEPS} steps, states of {STATE_BYTES >> 20} MiB")

@@ -2,11 +2,11 @@
 //
 // Made from platform-cuda/capi/src by platform-cuda/capi/tests/header.rs. Do not edit.
 //
-// An engine keeps the states of many agents: on a device those that are used next, on the host the others.
-// A use begins with ace_cuda_acquire and ends with ace_cuda_end or ace_cuda_end_after. In between the
-// addresses of its states are good. Engines, states, leases and heaps are numbers that are never used
-// twice: a stale one is an ACE_CUDA_STATUS_UNKNOWN_HANDLE. Below,
-// status codes are named without ACE_CUDA_STATUS_. After a fork, the child makes no calls.
+// An engine keeps the states of many agents: on a device those that are used next, on the host the
+// others. A use begins with ace_cuda_acquire and ends with ace_cuda_end or ace_cuda_end_after; in between
+// the addresses of its states are good. Engines, states, leases and heaps are numbers that are never used
+// twice: a stale one is an UNKNOWN_HANDLE. Status codes are named without ACE_CUDA_STATUS_ here and below.
+// After a fork, the child makes no calls.
 
 #ifndef ACE_CUDA_H
 #define ACE_CUDA_H
@@ -159,8 +159,8 @@ struct AceCudaSettings {
     // The driver's library: a path, or a name that the loader looks for. NULL: what the environment
     // variable ACE_CUDA_LIBRARY says, or else libcuda.so.1.
     const char *driver;
-    // Which states go first: "hedge", "distance", "cost", "guard", "own gap", "lru", "random" or "swap".
-    // NULL: "hedge".
+    // Which states go first: "ace", "hedge", "distance", "cost", "guard", "own gap", "lru", "random" or
+    // "swap". NULL: the one that is best for most, now "ace".
     const char *policy;
     // Device memory for states. 0: three quarters of what is free now.
     uint64_t budget_bytes;

@@ -1,5 +1,5 @@
-//! DLPack's structures, by its header `dlpack.h` (<https://github.com/dmlc/dlpack>, version 1.1): the tensor, and its
-//! two wrappings, of version 0.8 and of version 1. Floor: cellar.
+//! DLPack's structures, by its header `dlpack.h` (<https://github.com/dmlc/dlpack>, version 1.1): the tensor,
+//! and its two wrappings, of version 0.8 and of version 1. Floor: cellar.
 //!
 //! The header of this library only names the wrappings, so that it goes together with `dlpack.h`.
 
@@ -7,7 +7,7 @@ use std::ffi::c_void;
 use std::mem::offset_of;
 
 /// `DLPACK_MAJOR_VERSION` and `DLPACK_MINOR_VERSION` whose codes are used.
-pub const VERSION: [u32; 2] = [1, 0];
+pub const VERSION: [u32; 2] = [1, 1];
 /// `kDLCPU`
 pub const CPU: i32 = 1;
 /// `kDLCUDA`

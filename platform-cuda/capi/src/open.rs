@@ -8,7 +8,7 @@ use ace_alloc_cuda::driver::{CudaDevice, Library};
 use ace_alloc_cuda::engine::{self, Engine};
 use ace_alloc_cuda::planner::Handle;
 use ace_alloc_cuda::policy::{
-    Chance, Cost, Distance, Guard, Lru, OwnGap, Policy, Swap, default_policy,
+    Ace, Chance, Cost, Distance, Guard, Hedge, Lru, OwnGap, Policy, Swap, default_policy,
 };
 use std::collections::BTreeMap;
 use std::ffi::{CStr, OsStr, c_char};
@@ -41,8 +41,8 @@ pub struct AceCudaSettings {
     /// The driver's library: a path, or a name that the loader looks for. NULL: what the environment
     /// variable ACE_CUDA_LIBRARY says, or else libcuda.so.1.
     pub driver: *const c_char,
-    /// Which states go first: "hedge", "distance", "cost", "guard", "own gap", "lru", "random" or "swap".
-    /// NULL: "hedge".
+    /// Which states go first: "ace", "hedge", "distance", "cost", "guard", "own gap", "lru", "random" or
+    /// "swap". NULL: the one that is best for most, now "ace".
     pub policy: *const c_char,
     /// Device memory for states. 0: three quarters of what is free now.
     pub budget_bytes: u64,
@@ -140,8 +140,9 @@ fn free_bytes(mut device: CudaDevice) -> Result<(CudaDevice, u64), Failure> {
 
 fn policy(name: Option<&CStr>) -> Result<Box<dyn Policy>, Failure> {
     let Some(name) = name else { return Ok(default_policy()) };
-    let all: [Box<dyn Policy>; 8] = [
-        default_policy(),
+    let all: [Box<dyn Policy>; 9] = [
+        Box::new(Ace::new()),
+        Box::new(Hedge),
         Box::new(Distance),
         Box::new(Cost),
         Box::new(Guard::new(SEED)),

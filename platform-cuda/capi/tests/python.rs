@@ -36,7 +36,7 @@ fn the_example_runs_on_the_fake_and_says_what_is_missing_without_a_driver() {
         let words = row.unwrap_or_else(|| panic!("no row {policy}: {said}")).split_whitespace();
         words.filter_map(|word| word.parse().ok()).collect::<Vec<u64>>()
     };
-    for policy in ["lru", "hedge"] {
+    for policy in ["lru", "ace"] {
         let row = numbers(policy);
         assert_eq!((row[0] + row[1], row[5]), (120, 0), "{policy}: {said}");
     }

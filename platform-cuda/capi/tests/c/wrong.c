@@ -21,7 +21,7 @@ static void test_open(void) {
     bad = good;
     bad.policy = "clairvoyance";
     STATUS(BAD_ARGUMENT, ace_cuda_open(&bad, &engine));
-    CHECK(says("clairvoyance") && says("hedge, distance, cost, guard, own gap, lru, random, swap"));
+    CHECK(says("clairvoyance") && says("ace, hedge, distance, cost, guard, own gap, lru, random, swap"));
     bad = good;
     bad.flags = 2;
     STATUS(BAD_ARGUMENT, ace_cuda_open(&bad, &engine));
