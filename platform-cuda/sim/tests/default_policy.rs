@@ -3,7 +3,7 @@
 //!
 //! `ACE_TEST_SEED` varies the workloads.
 
-use ace_alloc_cuda::policy::{Chance, Lru, OwnGap, Policy, default_policy};
+use ace_alloc_cuda::policy::{Chance, Distance, Lru, OwnGap, Policy, default_policy};
 use ace_alloc_cuda_sim::{
     Arm, Machine, Outcome, Trace, run,
     workload::{Class, Hints, Size},
@@ -54,21 +54,30 @@ fn whatever_the_hints_it_is_about_as_good_as_the_best_that_needs_none() {
             let best = best_without_hints(class, percent, &seeds);
             for hints in Hints::ALL {
                 let time = time(class, hints, percent, &seeds);
+                // An adversary changes sides as soon as he is known; and where half fits, the differences
+                // between policies are as small as what learning costs.
+                let is_hard = hints == Hints::Adversarial || percent == 50;
+                let most = if is_hard { 1.12 } else { 1.05 };
                 let case = format!("{}, {}, {percent} %", class.name(), hints.name());
-                assert!(time <= best * 1.05, "{case}: {time} against {best}");
+                assert!(time <= best * most, "{case}: {time} against {best}");
             }
         }
     }
 }
 
 #[test]
-fn with_right_hints_it_is_near_the_bound_and_with_rough_ones_not_far() {
+fn with_right_hints_it_loses_nothing_to_who_trusts_them_and_with_rough_ones_little() {
     let seeds = seeds();
     for class in Class::ALL {
-        let exact = time(class, Hints::Exact, 25, &seeds);
-        assert!(exact <= 1.10, "{}: {exact}", class.name());
-        let noisy = time(class, Hints::Noisy, 25, &seeds);
-        assert!(noisy <= 1.25, "{}: {noisy}", class.name());
+        for (hints, most) in [(Hints::Exact, 1.02), (Hints::Noisy, 1.05)] {
+            let time = time(class, hints, 25, &seeds);
+            let trusting = mean(&seeds, |seed| {
+                let trace = class.trace(Size::USUAL, seed).with_hints(hints, seed);
+                outcome(&trace, 25, Box::new(Distance)).time_ratio()
+            });
+            let case = format!("{}, {}", class.name(), hints.name());
+            assert!(time <= trusting * most, "{case}: {time} against {trusting}");
+        }
     }
 }
 
