@@ -26,7 +26,7 @@ pub(super) const VIEWS: [View; 4] = [View::Hinted, View::OwnGap, View::Recent, V
 const MOST_SAMPLED: usize = 2048;
 /// So many uses are taken together at most, whatever a step is.
 const MOST_TOGETHER: usize = 256;
-/// A use makes former costs fade by one part in this.
+/// A use makes former costs fade by one part in this: chosen, see `Ace`.
 const WINDOW: u64 = 1024;
 const NONE: u32 = u32::MAX;
 
@@ -37,6 +37,7 @@ struct Sampled {
     bytes: u64,
     cost_ns: u64,
     keys: [u64; VIEWS.len()],
+    /// It was used before.
     was_used: bool,
     /// It is among the uses that are not counted yet.
     is_pending: bool,
@@ -46,6 +47,7 @@ struct Sampled {
 struct Ghost {
     there: Order,
     bytes: u64,
+    /// What it missed of late, in nanoseconds that fade.
     cost: u64,
 }
 
