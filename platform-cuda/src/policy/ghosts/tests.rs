@@ -1,3 +1,5 @@
+//! Tests of the ghosts. Floor: test.
+
 use super::*;
 use crate::distance::NextUse;
 
