@@ -271,6 +271,8 @@ impl<D: Device> Host<D> {
     /// Memory for a host copy: pinned while there is room. Contents are arbitrary. It is to be handed to
     /// [`Self::register_at`] or [`Self::give_home`]; until then the arena stays.
     pub(super) fn home(&mut self, bytes: u64) -> Result<Home, EngineError> {
+        // Before the host looks for memory for what the device can never hold.
+        self.device_bytes(bytes)?;
         let bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes > 0);
         let bytes = bytes.ok_or(EngineError::BadSize)?;
         if self.is_closing {
@@ -287,6 +289,15 @@ impl<D: Device> Host<D> {
             }
         }
         Home::on_heap(bytes)
+    }
+
+    /// What a state takes on the device: whole grains.
+    fn device_bytes(&self, bytes: u64) -> Result<u64, EngineError> {
+        let device_bytes = self.pages.round(bytes).ok_or(EngineError::BadSize)?;
+        if device_bytes > self.total_bytes {
+            return Err(EngineError::TooLarge { bytes, limit_bytes: self.total_bytes });
+        }
+        Ok(device_bytes)
     }
 
     /// Takes memory back that did not become a state's.
@@ -337,10 +348,7 @@ impl<D: Device> Host<D> {
         if bytes == 0 || home.bytes as u64 != bytes || state.dirty.end() > bytes {
             return Err(EngineError::BadSize);
         }
-        state.bytes = self.pages.round(bytes).ok_or(EngineError::BadSize)?;
-        if state.bytes > self.total_bytes {
-            return Err(EngineError::TooLarge { bytes, limit_bytes: self.total_bytes });
-        }
+        state.bytes = self.device_bytes(bytes)?;
         if state.reload_ns == 0 {
             state.reload_ns = self.reload_ns(bytes);
         }

@@ -259,6 +259,8 @@ fn bad_settings_and_sizes_are_named() {
     let bytes = BUDGET_BYTES + 1;
     let huge = host.register(&Plain::new(0, 0, bytes), HostCopy::Kept);
     assert_eq!(huge, Err(EngineError::TooLarge { bytes, limit_bytes: BUDGET_BYTES }));
+    let vast = host.register(&Plain::new(0, 0, 1 << 60), HostCopy::Kept);
+    assert!(matches!(vast, Err(EngineError::TooLarge { .. })), "and no host memory was asked for");
     let endless = host.register(&Plain::new(0, 0, u64::MAX), HostCopy::Kept);
     assert_eq!(endless, Err(EngineError::BadSize));
 }
