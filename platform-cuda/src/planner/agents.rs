@@ -176,9 +176,9 @@ impl Planner {
         Ok(())
     }
 
-    /// Predictions of many agents, as by [`Event::Expect`]; stops at the first that is wrong and tells its
-    /// position. Among many agents an update costs what its cache misses cost, and those of a group overlap
-    /// here: all that it will touch is looked at before it begins.
+    /// Predictions of many agents, as by [`super::Event::Expect`]; stops at the first that is wrong and tells
+    /// its position. Among many agents an update costs what its cache misses cost, and those of a group
+    /// overlap here: all that it will touch is looked at before it begins.
     ///
     /// # Errors
     /// [`Error::UnknownAgent`]; [`Error::PastHint`].
