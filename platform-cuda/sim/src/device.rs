@@ -68,7 +68,8 @@ impl Machine {
 }
 
 const fn copy_ns(bytes: u64, bytes_per_second: u64) -> u64 {
-    (bytes as u128 * 1_000_000_000 / bytes_per_second as u128) as u64
+    // Rounded up, so that the parts of a copy never take less than the whole.
+    (bytes as u128 * 1_000_000_000).div_ceil(bytes_per_second as u128) as u64
 }
 
 /// What has come to its end.

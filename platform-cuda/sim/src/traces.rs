@@ -8,12 +8,13 @@
 //!   of a shared prefix: see [`Sessions::Blocks`].
 //! * **Azure** (CSV; the LLM inference traces of 2023 and 2024 in `AzurePublicDataset`) has no names at
 //!   all. Sessions are drawn by a rule with a seed: see [`Sessions::Drawn`]. What is reused when is then
-//!   the rule's doing; times and sizes are the trace's.
+//!   the rule's doing; the order of arrivals and sizes are the trace's.
 //!
 //! A session is an agent with one state, its keys and values, as large as its longest request makes it. It
 //! begins without contents, every request writes to it, and none of it is predicted unless hints are added
 //! ([`with_hints`](crate::Trace::with_hints)). Requests within the same bucket of time make a step; a session that has several
-//! in one step uses its state once.
+//! in one step uses its state once. Steps follow one another without pause: what is measured is how fast the
+//! requests can be served, not how late they are at the rate at which they came.
 
 mod azure;
 mod mooncake;

@@ -28,7 +28,7 @@ impl Gap {
             0 => gap_256ths,
             mean => (mean * (NEWEST - 1) + gap_256ths) / NEWEST,
         };
-        self.due = Some(step + self.rounded());
+        self.due = Some(step.saturating_add(self.rounded()));
         expected.map(|expected| (expected, gap))
     }
 

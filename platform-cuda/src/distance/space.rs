@@ -1,5 +1,5 @@
-//! `Space`: an agent acts when something comes near: distance divided by velocity, or its own action's
-//! end if that is sooner. Floor: ground.
+//! `Space`: an agent acts when something comes near: distance divided by velocity. If its own action ends
+//! sooner, that is another source's word, and the planner takes the nearer. Floor: ground.
 
 use super::{DistanceSource, FRACTION_BITS, NextUse, Source};
 use crate::state::AgentId;

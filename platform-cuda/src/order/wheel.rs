@@ -32,7 +32,7 @@ pub(super) struct Wheel {
 impl Wheel {
     /// Whether a step has a list here.
     pub const fn covers(&self, step: u64) -> bool {
-        step < self.base + SLOTS
+        step.saturating_sub(self.base) < SLOTS
     }
 
     pub fn insert(&mut self, nodes: &mut [Node], node: u32, step: u64) {

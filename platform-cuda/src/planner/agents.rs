@@ -161,7 +161,10 @@ impl Planner {
         if next_use.is_known() && agent.first[source as usize].is_none() {
             agent.first[source as usize] = Some((next_use, self.step));
         }
-        let known = || SOURCES.iter().filter(|source| agent.latest[**source as usize].is_known());
+        // What passed without a use was postponed as a whole and counts no more by itself.
+        let now = NextUse::at(self.step);
+        let is_ahead = |next_use: NextUse| next_use.is_known() && next_use >= now;
+        let known = || SOURCES.iter().filter(|source| is_ahead(agent.latest[**source as usize]));
         let least = known().map(|source| self.trust.error(*source)).min().unwrap_or(0);
         let heard = known().filter(|source| self.trust.error(**source) <= least + UNHEARD_256THS);
         let nearest = heard.map(|source| agent.latest[*source as usize]).min();
@@ -303,7 +306,11 @@ impl Planner {
             let agent = &mut self.agents.agents[at as usize];
             let waited = self.step.saturating_sub(agent.made_at).max(1);
             let was_used = core::mem::take(&mut agent.spent);
-            let later = if was_used { NextUse::UNKNOWN } else { NextUse::at(self.step + waited) };
+            let later = if was_used {
+                NextUse::UNKNOWN
+            } else {
+                NextUse::at(self.step.saturating_add(waited))
+            };
             self.believe(at, later);
         }
     }

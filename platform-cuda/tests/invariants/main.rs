@@ -4,6 +4,7 @@
 //! `ACE_TEST_SEED` and `ACE_TEST_CASES` vary the runs.
 
 mod crowd;
+mod hints;
 mod hostile;
 mod laws;
 mod model;

@@ -16,7 +16,8 @@ pub struct Row {
     pub bytes_over_min: f64,
     /// The share of the time in which the processor had nothing to do.
     pub stall: f64,
-    /// The share of the bytes fetched ahead that were evicted before they were used.
+    /// The share of the bytes fetched ahead that were evicted before they were used. What was stopped on the
+    /// way, and what is still unused at the end, is not in it.
     pub wasted_prefetch: f64,
     /// Half of the requests were done within this time of the beginning of their step.
     pub p50_ms: f64,

@@ -156,7 +156,8 @@ impl Trace {
     /// A fraction of all states, in percent: the device's memory.
     #[must_use]
     pub fn percent_bytes(&self, percent: u64) -> u64 {
-        self.sizes.iter().sum::<u64>() / 100 * percent
+        let all: u128 = self.sizes.iter().copied().map(u128::from).sum();
+        u64::try_from(all * u128::from(percent) / 100).unwrap_or(u64::MAX)
     }
 }
 

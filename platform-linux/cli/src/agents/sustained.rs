@@ -1,5 +1,5 @@
-//! How many agents a policy sustains: the most at which it does as many requests a second as LRU does at
-//! fewer. Floor: tool.
+//! How many agents a policy sustains: the most at which it does as many requests a second as LRU does with
+//! some number. LRU itself may do as many again with more. Floor: tool.
 
 use super::output::Findings;
 
@@ -15,9 +15,7 @@ pub fn lines(findings: &Findings) -> Vec<Vec<String>> {
     let head = ["requests/s".to_owned()].into_iter();
     let mut lines = vec![head.chain(curves.iter().map(|(name, _)| (*name).to_owned())).collect()];
     for (agents, throughput) in measure {
-        let sustained = curves.iter().map(|(policy, curve)| {
-            if *policy == MEASURE { agents.to_string() } else { sustained(curve, *throughput) }
-        });
+        let sustained = curves.iter().map(|(policy, curve)| sustained(curve, *throughput));
         lines.push([format!("{throughput:.1}")].into_iter().chain(sustained).collect());
     }
     lines

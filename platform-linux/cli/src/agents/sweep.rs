@@ -4,6 +4,7 @@ use super::args::parse_memory;
 use ace_alloc_cuda_sim::experiment::Memory;
 use serde_json::Value;
 
+const MIXED: &str = "all sizes of a sweep are percentages, or none";
 /// So many values a range has.
 const POINTS: u64 = 10;
 
@@ -74,6 +75,12 @@ pub fn parse(text: &str) -> Result<Sweep, String> {
         )
         .map(Sweep::Agents),
         "memory" => {
+            let is_mixed = |(first, last): (&str, &str)| {
+                first.trim_end().ends_with('%') != last.trim_end().ends_with('%')
+            };
+            if values.split_once("..").is_some_and(is_mixed) {
+                return Err(MIXED.to_owned());
+            }
             let size = |memory: &Memory| match memory {
                 Memory::Percent(number) | Memory::Bytes(number) => *number,
             };
@@ -84,7 +91,7 @@ pub fn parse(text: &str) -> Result<Sweep, String> {
             let percentages =
                 sizes.iter().filter(|size| matches!(size, Memory::Percent(_))).count();
             if percentages != 0 && percentages != sizes.len() {
-                return Err("all sizes of a sweep are percentages, or none".to_owned());
+                return Err(MIXED.to_owned());
             }
             Ok(Sweep::Memory(sizes))
         }
