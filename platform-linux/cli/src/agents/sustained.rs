@@ -14,8 +14,8 @@ pub fn lines(findings: &Findings) -> Vec<Vec<String>> {
     };
     let head = ["requests/s".to_owned()].into_iter();
     let mut lines = vec![head.chain(curves.iter().map(|(name, _)| (*name).to_owned())).collect()];
-    for (agents, throughput) in measure {
-        let sustained = curves.iter().map(|(policy, curve)| sustained(curve, *throughput));
+    for (_, throughput) in measure {
+        let sustained = curves.iter().map(|(_, curve)| sustained(curve, *throughput));
         lines.push([format!("{throughput:.1}")].into_iter().chain(sustained).collect());
     }
     lines
