@@ -129,6 +129,9 @@ impl<D: Device> Host<D> {
         self.settle();
         self.inward.stop();
         self.outward.stop();
+        // Who was unregistered before waits for actions that are not decided any more.
+        let left = self.entries.keys().filter(|state| self.planner.place(**state).is_err());
+        self.gone.extend(left);
     }
 
     /// Whether no use and no copy is under way, and no state is being registered.

@@ -79,7 +79,8 @@ pub struct Host<D: Device> {
     /// Uses that are over when the mark is ready.
     pub(super) ends: Vec<(GroupId, D::Mark)>,
     pub(super) retained: BTreeSet<(u64, Handle)>,
-    /// Released by the planner: memory and addresses are to be given up.
+    /// Unregistered, and released by the planner or by the end of all: memory and addresses are to be given
+    /// up.
     pub(super) gone: Vec<Handle>,
     /// Addresses whose memory can't be unmapped; tried once more at the end.
     pub(super) stuck: Vec<Addresses<D::Block>>,
@@ -381,6 +382,9 @@ impl<D: Device> Host<D> {
             for _ in 0..kept {
                 self.unclaim(state);
             }
+        }
+        if self.is_closing {
+            self.gone.push(state);
         }
         self.settle();
         Ok(())

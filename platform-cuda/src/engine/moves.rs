@@ -54,6 +54,11 @@ impl<D: Device> Host<D> {
         let mut more = self.poll_copies()?;
         self.poll_ends()?;
         if self.is_closing {
+            // The planner is not asked any more. No copy begins, and who is unregistered is not in use: once
+            // the lanes are idle nothing touches what is given up.
+            if self.inward.is_idle() && self.outward.is_idle() {
+                self.release_gone();
+            }
             return Ok(more);
         }
         if self.window.length_ns() >= self.settings.window_ns {
@@ -229,7 +234,7 @@ impl<D: Device> Host<D> {
         self.settle();
     }
 
-    /// Gives up the memory of states that were unregistered and have left the device.
+    /// Gives up the memory of states that were unregistered and have left the device, or leave it now.
     fn release_gone(&mut self) {
         for state in core::mem::take(&mut self.gone) {
             let Some(mut entry) = self.entries.remove(&state) else { continue };
@@ -237,7 +242,8 @@ impl<D: Device> Host<D> {
                 self.uses.claimed_bytes -= entry.device_bytes;
             }
             if let Some(device) = self.device.as_mut().filter(|_| !self.is_lost) {
-                // SAFETY: the planner has released it: no use and no copy is under way.
+                // SAFETY: the planner has released it, or the host is closing and its lanes are idle: no use
+                // and no copy is under way.
                 let answer = unsafe { self.pages.release(device, &mut entry.range) };
                 match answer {
                     Ok(()) => {}

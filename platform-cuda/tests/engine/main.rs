@@ -4,6 +4,7 @@
 
 #![cfg(feature = "std")]
 
+mod closing;
 mod faults;
 mod laws;
 mod model;

@@ -22,12 +22,12 @@ use std::{
 const AGENTS: u64 = 6;
 const STATES: usize = 9;
 
-fn start(device: &ModelDevice) -> Engine<ModelDevice> {
+pub fn start(device: &ModelDevice) -> Engine<ModelDevice> {
     Engine::start(device.clone(), policy(2), settings()).expect("a sound device")
 }
 
 /// States of five grains, shared by all agents, each with its number in every byte.
-fn register(engine: &Engine<ModelDevice>, count: usize) -> Vec<Handle> {
+pub fn register(engine: &Engine<ModelDevice>, count: usize) -> Vec<Handle> {
     let all: Vec<AgentId> = (0..AGENTS).map(AgentId).collect();
     let one = |number: usize| {
         let mut plain = Plain::new(number as u64, 0, 5 * GRAIN - 7);
@@ -39,7 +39,7 @@ fn register(engine: &Engine<ModelDevice>, count: usize) -> Vec<Handle> {
 }
 
 /// If it takes longer than a minute, somebody waits for ever.
-fn in_time<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
+pub fn in_time<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
     let (done, wait) = mpsc::channel();
     let worker = thread::spawn(move || {
         let result = work();
