@@ -14,8 +14,9 @@ use crate::{
 };
 use alloc::{collections::VecDeque, vec::Vec};
 
-/// If a device refuses to mark or to answer so often for one piece, it can't be used any more: chosen.
-const MOST_REFUSALS: u32 = 1000;
+/// If a device refuses to mark or to answer so often for one piece, or to answer for one use's end, it can't
+/// be used any more: chosen.
+pub(super) const MOST_REFUSALS: u32 = 1000;
 
 /// A chunk to be copied.
 #[derive(Clone, Copy, Debug)]

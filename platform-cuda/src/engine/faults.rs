@@ -38,8 +38,8 @@ impl<D: Device> Host<D> {
         self.settle();
         self.refuse_waiting(EngineError::DeviceLost);
         // What ran on the device runs no more.
-        for (group, _) in core::mem::take(&mut self.ends) {
-            self.finish(group);
+        for end in core::mem::take(&mut self.ends) {
+            self.finish(end.group);
         }
         self.settle();
     }

@@ -9,7 +9,7 @@ use super::{
     memory::{Home, HostCopy, Keep},
     meter::{Meter, Window},
     pages::{Addresses, Pages},
-    uses::{GroupId, Turn, Uses},
+    uses::{End, Turn, Uses},
 };
 use crate::{
     device::{Device, DeviceFault, Lane},
@@ -77,7 +77,7 @@ pub struct Host<D: Device> {
     pub(super) entries: BTreeMap<Handle, Entry<D::Block>>,
     pub(super) uses: Uses,
     /// Uses that are over when the mark is ready.
-    pub(super) ends: Vec<(GroupId, D::Mark)>,
+    pub(super) ends: Vec<End<D::Mark>>,
     pub(super) retained: BTreeSet<(u64, Handle)>,
     /// Unregistered, and released by the planner or by the end of all: memory and addresses are to be given
     /// up.

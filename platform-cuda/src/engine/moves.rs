@@ -2,7 +2,7 @@
 
 use super::{
     EngineError,
-    copies::{Ended, Order},
+    copies::{Ended, MOST_REFUSALS, Order},
     host::{Host, Pace},
     memory::Keep,
 };
@@ -105,15 +105,26 @@ impl<D: Device> Host<D> {
         let mut at = 0;
         while at < self.ends.len() {
             let Some(device) = &mut self.device else { return Ok(()) };
-            match device.is_ready(&mut self.ends[at].1) {
+            let end = &mut self.ends[at];
+            match device.is_ready(&mut end.mark) {
                 Ok(true) => {
-                    let (group, _) = self.ends.swap_remove(at);
+                    let end = self.ends.swap_remove(at);
                     self.progress += 1;
-                    self.finish(group);
+                    self.finish(end.group);
                     self.settle();
                 }
+                Ok(false) => at += 1,
                 Err(lost @ DeviceFault::Lost { .. }) => return Err(lost),
-                Ok(false) | Err(_) => at += 1,
+                Err(_) if end.refusals < MOST_REFUSALS => {
+                    end.refusals += 1;
+                    at += 1;
+                }
+                Err(DeviceFault::Refused { call, code }) => {
+                    return Err(DeviceFault::Lost { call, code });
+                }
+                Err(DeviceFault::OutOfMemory) => {
+                    return Err(DeviceFault::Lost { call: "is_ready", code: 0 });
+                }
             }
         }
         Ok(())

@@ -41,6 +41,15 @@ pub(super) struct Group {
     pub phase: Phase,
 }
 
+/// A use that is over when the mark is ready.
+#[derive(Debug)]
+pub(super) struct End<M> {
+    pub group: GroupId,
+    pub mark: M,
+    /// So often the device did not say whether it is.
+    pub refusals: u32,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Uses {
     pub groups: BTreeMap<GroupId, Group>,
@@ -260,7 +269,7 @@ impl<D: Device> Host<D> {
         if let Some(group) = self.uses.groups.get_mut(&group) {
             group.phase = Phase::Ending;
         }
-        self.ends.push((group, mark));
+        self.ends.push(End { group, mark, refusals: 0 });
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! An engine that comes to its end while somebody still uses it.
 
 use super::{
-    model::{GRAIN, ModelDevice},
+    model::{Failure, GRAIN, ModelDevice},
     stage::{BUDGET_BYTES, Plain, Stage},
     threads::{in_time, register, start},
 };
@@ -58,4 +58,39 @@ fn a_state_that_leaves_a_closing_host_is_held_until_its_copies_have_ended() {
         drop(stage);
         device.model().assert_empty();
     }
+}
+
+#[test]
+fn a_use_whose_end_the_device_never_tells_ends_with_the_device() {
+    let mut stage = Stage::new(random::seed(), 0);
+    let state = stage.register(Plain::new(0, 0, 7 * GRAIN)).expect("a sound state");
+    stage.request(AgentId(0), &[state]).expect("it fits");
+    stage.rest();
+    assert!(stage.end_after(0, 0));
+    stage.device.model().fail_always = Some(("is_ready", Failure::Refused));
+    stage.turns(500);
+    assert!(!stage.host().is_lost(), "it may answer yet");
+    assert_eq!(stage.host().unregister(state), Err(EngineError::InUse));
+    stage.turns(2000);
+    assert!(stage.host().is_lost());
+    stage.unregister(state).expect("not in use any more");
+    stage.turns(1);
+    assert!(!stage.host().holds(state));
+}
+
+#[test]
+fn an_engine_stops_though_the_device_never_tells_that_a_use_is_over() {
+    let seed = random::seed();
+    in_time(move || {
+        let device = ModelDevice::new(seed, BUDGET_BYTES);
+        let engine = start(&device);
+        let states = register(&engine, 1);
+        let lease = engine.acquire(AgentId(0), &states).expect("it fits");
+        device.model().fail_always = Some(("is_ready", Failure::Refused));
+        // SAFETY: the model's queues always exist.
+        unsafe { lease.end_after(0) }.expect("it is marked");
+        engine.stop().expect("no lease is left");
+        device.model().lose();
+        device.model().assert_empty();
+    });
 }

@@ -148,6 +148,11 @@ impl Model {
         assert!(self.blocks.is_empty(), "{} blocks were not destroyed", self.blocks.len());
     }
 
+    /// Whether questions for marks are refused, for ever.
+    fn refuses_marks(&self) -> bool {
+        self.fail_always == Some(("is_ready", Failure::Refused))
+    }
+
     fn call(&mut self, call: &'static str) -> Result<(), DeviceFault> {
         assert!(!self.panics, "the device panics, as it was told");
         self.calls += 1;
