@@ -90,6 +90,15 @@ pub unsafe trait Device {
     /// The device refuses, or is lost.
     fn attach(&mut self) -> Result<(), DeviceFault>;
 
+    /// The calling thread does this device's work and nobody else's, from now on. So what holds for a whole
+    /// thread may be set to suit the device. The engine's thread says so, once, before anything else.
+    ///
+    /// # Errors
+    /// The device refuses, or is lost.
+    fn own_thread(&mut self) -> Result<(), DeviceFault> {
+        Ok(())
+    }
+
     /// The grain of addresses and physical memory, in bytes: a power of two. 2 MiB is usual.
     fn granularity(&self) -> u64;
 

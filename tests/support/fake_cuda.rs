@@ -129,7 +129,7 @@ impl Fake {
         unsafe { calls(name.as_ref().map_or(std::ptr::null(), |name| name.as_ptr())) }
     }
 
-    /// How often a copy or a kernel touched memory that was not there any more.
+    /// How often a copy or a kernel touched memory that was not there any more, or a call broke a capture.
     #[must_use]
     pub fn misuses(&self) -> u64 {
         // SAFETY: The fake declares the function so.

@@ -78,7 +78,8 @@ pub unsafe extern "C" fn ace_fake_live(live: *mut Live) -> u64 {
     retains + blocks + reservations + mappings + pins + streams + events + modules
 }
 
-/// How often a copy or a kernel touched memory that was not there, or not mapped, or not pinned any more.
+/// How often a copy or a kernel touched memory that was not there, or not mapped, or not pinned any more,
+/// and how often a call broke a capture.
 #[unsafe(no_mangle)]
 pub extern "C" fn ace_fake_misuses() -> u64 {
     state::with(|state| state.misuses)

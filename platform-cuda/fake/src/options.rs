@@ -58,6 +58,9 @@ options! {
     pageable_bytes_per_second: 6_000_000_000;
     /// What a kernel takes.
     kernel_ns: 100_000;
+    /// 1: somebody captures in global mode; `cuEventQuery` and `cuMemHostAlloc` break it unless their thread
+    /// is relaxed.
+    global_capture: 0;
     /// The copy of this number, counted from 1, arrives with a bit flipped. 0: none does.
     corrupt_copy: 0;
     /// Copies count for `corrupt_copy` from when so many kernels have run.

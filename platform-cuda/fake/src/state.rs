@@ -1,7 +1,10 @@
 //! All there is, behind one lock. Every call is counted, may fail by a rule, and lets time pass.
 //! Floor: first.
 
-use crate::code::{ILLEGAL_ADDRESS, INVALID_CONTEXT, INVALID_HANDLE, NOT_INITIALIZED, Outcome};
+use crate::code::{
+    ILLEGAL_ADDRESS, INVALID_CONTEXT, INVALID_HANDLE, NOT_INITIALIZED, Outcome,
+    STREAM_CAPTURE_UNSUPPORTED,
+};
 use crate::faults::Rules;
 use crate::kernels::Twin;
 use crate::memory::Memory;
@@ -9,6 +12,7 @@ use crate::options::{self, Options};
 use crate::queue::{Engine, Queue, Work};
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::ffi::c_uint;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -34,7 +38,12 @@ static NEXT_HANDLE: AtomicU64 = AtomicU64::new(0x1000);
 thread_local! {
     /// The handle of the context that is current on this thread.
     pub static CURRENT: Cell<u64> = const { Cell::new(0) };
+    /// What this thread may do while others capture: 0 is global.
+    pub static CAPTURE_MODE: Cell<c_uint> = const { Cell::new(0) };
 }
+
+/// The mode in which a thread may do anything.
+pub const CAPTURE_RELAXED: c_uint = 2;
 
 /// A device's primary context.
 pub struct Context {
@@ -55,7 +64,7 @@ pub struct State {
     pub is_started: bool,
     /// What all calls give since the device was lost.
     pub lost: Option<u32>,
-    /// Copies and kernels that touched memory that was not there, or not theirs.
+    /// Copies and kernels that touched memory that was not there, or not theirs; calls that broke a capture.
     pub misuses: u64,
     /// Kernels that were run, and copies that were made and count for `corrupt_copy`.
     kernels: u64,
@@ -96,6 +105,15 @@ impl State {
     pub fn device(&self) -> Result<usize, u32> {
         let context = self.contexts.get(&CURRENT.get()).ok_or(INVALID_CONTEXT)?;
         Ok(context.device)
+    }
+
+    /// A call that would break another thread's capture is refused, and counted as a misuse.
+    pub fn spare_captures(&mut self) -> Outcome {
+        if self.options.global_capture == 0 || CAPTURE_MODE.get() == CAPTURE_RELAXED {
+            return Ok(());
+        }
+        self.misuses += 1;
+        Err(STREAM_CAPTURE_UNSUPPORTED)
     }
 
     /// Lets time pass, and what ends in it take effect.

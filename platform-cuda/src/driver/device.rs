@@ -8,7 +8,7 @@ use super::memory::{self, Block};
 use super::module::Module;
 use super::stream::{Event, Mark, Pool, Stream};
 use crate::device::{Device, DeviceAddress, DeviceFault, DeviceMemory, Lane};
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use core::ptr::{self, NonNull};
 use cuda_driver_sys::CUdevice;
 use std::string::String;
@@ -18,6 +18,8 @@ use std::sync::Arc;
 const VIRTUAL_MEMORY: c_int = 102;
 /// `CU_MEMHOSTALLOC_PORTABLE`: pinned for all contexts of the process.
 const PORTABLE: u32 = 1;
+/// `CU_STREAM_CAPTURE_MODE_RELAXED`
+const RELAXED: c_uint = 2;
 
 /// A device, by its primary context: the one that CUDA's runtime, and so PyTorch, works in.
 ///
@@ -207,6 +209,15 @@ unsafe impl Device for CudaDevice {
 
     fn attach(&mut self) -> Result<(), DeviceFault> {
         self.context.attach()
+    }
+
+    /// While any thread captures a stream in global mode, as PyTorch does, what may not be captured is
+    /// refused on all threads and breaks the capture: asking an event, pinning memory. Not so on threads that
+    /// are relaxed; what this device is asked to do belongs into nobody's capture.
+    fn own_thread(&mut self) -> Result<(), DeviceFault> {
+        let mut mode = RELAXED;
+        // SAFETY: The driver reads and writes a number at a place of ours.
+        unsafe { call!(self.context, thread_exchange_capture_mode(&raw mut mode)) }
     }
 
     fn granularity(&self) -> u64 {

@@ -72,6 +72,8 @@ functions! {
     context_release = "cuDevicePrimaryCtxRelease_v2"(CUdevice);
     context_get_current = "cuCtxGetCurrent"(*mut CUcontext);
     context_set_current = "cuCtxSetCurrent"(CUcontext);
+    /// The mode to set; the one before is put in its place.
+    thread_exchange_capture_mode = "cuThreadExchangeStreamCaptureMode"(*mut c_uint);
 
     mem_get_info = "cuMemGetInfo_v2"(*mut usize, *mut usize);
     mem_get_granularity =

@@ -47,19 +47,22 @@ impl<D: Device + Send + 'static> Engine<D> {
     /// # Errors
     /// [`EngineError::BadSettings`]; [`EngineError::NoThread`]; the device can't be used.
     pub fn start(
-        device: D,
+        mut device: D,
         policy: Box<dyn Policy>,
         settings: Settings,
     ) -> Result<Self, EngineError> {
         let (reply, answer) = mpsc::sync_channel(1);
-        let run = move || match Host::new(device, policy, settings) {
-            Ok(host) => {
-                let shared = Arc::new(Shared::new(host));
-                if reply.send(Ok(Arc::clone(&shared))).is_ok() {
-                    shared.run();
+        let run = move || {
+            let owned = device.own_thread().map_err(EngineError::from);
+            match owned.and_then(|()| Host::new(device, policy, settings)) {
+                Ok(host) => {
+                    let shared = Arc::new(Shared::new(host));
+                    if reply.send(Ok(Arc::clone(&shared))).is_ok() {
+                        shared.run();
+                    }
                 }
+                Err(error) => drop(reply.send(Err(error))),
             }
-            Err(error) => drop(reply.send(Err(error))),
         };
         let builder = thread::Builder::new().name("ace-alloc-cuda".into());
         let thread = builder.spawn(run).map_err(|_| EngineError::NoThread)?;

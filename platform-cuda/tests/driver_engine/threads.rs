@@ -119,3 +119,26 @@ fn a_lost_device_keeps_no_thread_waiting() {
         }
     }
 }
+
+#[test]
+fn an_engine_works_while_another_thread_captures_a_stream() {
+    let fake = fake_cuda::load();
+    let device = device(&fake);
+    let filler = Filler::new(&device);
+    fake.configure("global_capture=1");
+    let engine = Engine::start(device, Box::new(Hedge), settings()).expect("an engine");
+    for (value, plain) in (0..).zip(Plain::all()) {
+        let (agent, words) = (plain.agent, plain.words());
+        let contents = bytes_of(value, words);
+        let state = engine.register(&plain, HostCopy::KeptFrom(&contents)).expect("sound");
+        let lease = engine.acquire_timeout(agent, &[state], PATIENCE).expect("it fits");
+        let address = lease.address(state).expect("part of the lease");
+        assert_eq!(ends(address, words), [value; 2]);
+        // SAFETY: The stream lives, and nothing is queued there.
+        unsafe { lease.end_after(filler.stream.as_queue()) }.expect("it is marked");
+    }
+    assert_eq!(fake.calls(Some("cuThreadExchangeStreamCaptureMode")), 1, "for the thread's life");
+    engine.stop().expect("no lease is left");
+    drop((engine, filler));
+    assert_eq!((fake.live(), fake.misuses()), (Live::default(), 0));
+}

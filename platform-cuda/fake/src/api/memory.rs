@@ -208,6 +208,7 @@ pub unsafe extern "C" fn cuMemHostAlloc(
 ) -> c_uint {
     call("cuMemHostAlloc", |state| {
         state.device()?;
+        state.spare_captures()?;
         if start.is_null() || flags & !HOST_FLAGS != 0 {
             return Err(INVALID_VALUE);
         }

@@ -3,7 +3,7 @@
 use super::answer;
 use crate::code::{INVALID_VALUE, NOT_READY};
 use crate::queue::{Engine, Work};
-use crate::state::{State, call, call_until};
+use crate::state::{CAPTURE_MODE, CAPTURE_RELAXED, State, call, call_until};
 use std::ffi::c_uint;
 use std::ptr;
 
@@ -57,6 +57,25 @@ pub extern "C" fn cuStreamWaitEvent(stream: *mut u8, event: *mut u8, flags: c_ui
 }
 
 /// # Safety
+/// `mode` is null or may be read and written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuThreadExchangeStreamCaptureMode(mode: *mut c_uint) -> c_uint {
+    call("cuThreadExchangeStreamCaptureMode", |_| {
+        if mode.is_null() {
+            return Err(INVALID_VALUE);
+        }
+        // SAFETY: The caller's promise.
+        let wanted = unsafe { mode.read() };
+        if wanted > CAPTURE_RELAXED {
+            return Err(INVALID_VALUE);
+        }
+        // SAFETY: The caller's promise.
+        unsafe { mode.write(CAPTURE_MODE.replace(wanted)) };
+        Ok(())
+    })
+}
+
+/// # Safety
 /// `event` is null or may be written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuEventCreate(event: *mut *mut u8, flags: c_uint) -> c_uint {
@@ -89,6 +108,7 @@ pub extern "C" fn cuEventRecord(event: *mut u8, stream: *mut u8) -> c_uint {
 #[unsafe(no_mangle)]
 pub extern "C" fn cuEventQuery(event: *mut u8) -> c_uint {
     call("cuEventQuery", |state| {
+        state.spare_captures()?;
         let at = state.queue.fires_at(event.addr() as u64)?;
         if at <= state.now_ns { Ok(()) } else { Err(NOT_READY) }
     })
