@@ -206,7 +206,8 @@ pub unsafe trait Device {
     /// A mark after all work so far on a queue of the caller's: for CUDA, a `CUstream` as a number.
     ///
     /// # Errors
-    /// The device refuses, or is lost.
+    /// The device refuses, or is lost. A queue that only records its work for later, as a stream of CUDA does
+    /// that is capturing, is refused: the mark would never be ready.
     ///
     /// # Safety
     /// The queue exists and belongs to this device's context.

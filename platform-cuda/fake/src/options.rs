@@ -58,6 +58,8 @@ options! {
     pageable_bytes_per_second: 6_000_000_000;
     /// What a kernel takes.
     kernel_ns: 100_000;
+    /// What `cuStreamIsCapturing` says of every stream. 0: it is not.
+    capture_status: 0;
     /// 1: somebody captures in global mode; `cuEventQuery` and `cuMemHostAlloc` break it unless their thread
     /// is relaxed.
     global_capture: 0;

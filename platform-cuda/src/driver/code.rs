@@ -39,6 +39,7 @@ const LOST: &[u32] = &[
 impl Code {
     pub(super) const NO_DEVICE: Self = Self(CUresult::CUDA_ERROR_NO_DEVICE as u32);
     pub(super) const NOT_READY: Self = Self(CUresult::CUDA_ERROR_NOT_READY as u32);
+    pub(super) const CAPTURING: Self = Self(CUresult::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED as u32);
     const OUT_OF_MEMORY: Self = Self(CUresult::CUDA_ERROR_OUT_OF_MEMORY as u32);
 
     /// Whether all that was on the device is gone.

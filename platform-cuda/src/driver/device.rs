@@ -300,6 +300,14 @@ unsafe impl Device for CudaDevice {
 
     unsafe fn mark_queue(&mut self, queue: u64) -> Result<Mark, DeviceFault> {
         let stream = ptr::with_exposed_provenance_mut(queue as usize);
+        let mut status = 0;
+        // SAFETY: By the caller's promise the stream exists; the driver writes a number to a place of ours.
+        unsafe { call!(self.context, stream_is_capturing(stream, &raw mut status)) }?;
+        if status != 0 {
+            // The event would become part of the capture and never fire.
+            let call = self.context.library.functions.stream_is_capturing.symbol;
+            return Err(Code::CAPTURING.fault(call));
+        }
         // SAFETY: By the caller's promise the stream exists.
         unsafe { self.marks.mark(stream) }
     }

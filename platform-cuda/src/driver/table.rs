@@ -100,6 +100,8 @@ functions! {
     stream_destroy = "cuStreamDestroy_v2"(CUstream);
     stream_synchronize = "cuStreamSynchronize"(CUstream);
     stream_wait_event = "cuStreamWaitEvent"(CUstream, CUevent, c_uint);
+    /// The status: 0 if the stream is not capturing.
+    stream_is_capturing = "cuStreamIsCapturing"(CUstream, *mut c_uint);
     event_create = "cuEventCreate"(*mut CUevent, c_uint);
     event_destroy = "cuEventDestroy_v2"(CUevent);
     event_record = "cuEventRecord"(CUevent, CUstream);

@@ -168,7 +168,8 @@ impl<D: Device> Lease<D> {
     /// `CUstream` as a number. Returns when the device has noted it; the queue may be destroyed then.
     ///
     /// # Errors
-    /// The device did not note it. The states stay in use: see [`EndAfterError`].
+    /// The device did not note it. The states stay in use: see [`EndAfterError`]. So it is with a stream that
+    /// is capturing, whose work has not even begun: end the lease after the graph's launch.
     ///
     /// # Safety
     /// The queue exists and belongs to the device's context, and all work that touches the states is done,

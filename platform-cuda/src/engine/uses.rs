@@ -248,7 +248,8 @@ impl<D: Device> Host<D> {
     /// A use is over when all work queued so far on a queue of the caller's is done.
     ///
     /// # Errors
-    /// [`EngineError::NotInUse`]; [`EngineError::Device`]: no mark could be set, and the use goes on.
+    /// [`EngineError::NotInUse`]; [`EngineError::Device`]: no mark could be set, and the use goes on. So it is
+    /// with a stream that is capturing: its work is yet to be launched.
     ///
     /// # Safety
     /// The queue exists and belongs to the device's context.

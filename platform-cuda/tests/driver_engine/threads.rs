@@ -142,3 +142,32 @@ fn an_engine_works_while_another_thread_captures_a_stream() {
     drop((engine, filler));
     assert_eq!((fake.live(), fake.misuses()), (Live::default(), 0));
 }
+
+#[test]
+fn a_lease_can_not_end_after_what_is_only_captured() {
+    let fake = fake_cuda::load();
+    let device = device(&fake);
+    let filler = Filler::new(&device);
+    let engine = Engine::start(device, Box::new(Hedge), settings()).expect("an engine");
+    let plain = Plain { agent: AgentId(0), grains: 1 };
+    let state = engine.register(&plain, HostCopy::Kept).expect("sound");
+    let mut lease = engine.acquire_timeout(plain.agent, &[state], PATIENCE).expect("it fits");
+    // Active, and invalidated.
+    for status in [1, 2] {
+        fake.configure(&format!("capture_status={status}"));
+        let recorded = fake.calls(Some("cuEventRecord"));
+        // SAFETY: The stream lives, and nothing is queued there.
+        let refused = unsafe { lease.end_after(filler.stream.as_queue()) }.expect_err("captured");
+        let fault = DeviceFault::Refused { call: "cuStreamIsCapturing", code: 900 };
+        assert_eq!(refused.error(), EngineError::Device(fault));
+        assert_eq!(fake.calls(Some("cuEventRecord")), recorded, "the capture was left alone");
+        lease = refused.into_lease();
+        assert_eq!(engine.unregister(state), Err(EngineError::InUse));
+    }
+    fake.configure("capture_status=0");
+    // SAFETY: As above.
+    unsafe { lease.end_after(filler.stream.as_queue()) }.expect("it is marked");
+    engine.stop().expect("no lease is left");
+    drop((engine, filler));
+    assert_eq!((fake.live(), fake.misuses()), (Live::default(), 0));
+}

@@ -45,6 +45,19 @@ pub extern "C" fn cuStreamSynchronize(stream: *mut u8) -> c_uint {
     })
 }
 
+/// # Safety
+/// `status` is null or may be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuStreamIsCapturing(stream: *mut u8, status: *mut c_uint) -> c_uint {
+    call("cuStreamIsCapturing", |state| {
+        let device = state.device()?;
+        state.queue.tail(device, stream.addr() as u64)?;
+        let found = c_uint::try_from(state.options.capture_status).map_err(|_| INVALID_VALUE)?;
+        // SAFETY: The caller's promise.
+        unsafe { answer(status, found) }
+    })
+}
+
 #[unsafe(no_mangle)]
 pub extern "C" fn cuStreamWaitEvent(stream: *mut u8, event: *mut u8, flags: c_uint) -> c_uint {
     call("cuStreamWaitEvent", |state| {
