@@ -173,7 +173,8 @@ impl<D: Device> Lease<D> {
     ///
     /// # Safety
     /// The queue exists and belongs to the device's context, and all work that touches the states is done,
-    /// is queued there, or is waited for there.
+    /// is queued there, or is waited for there. It is not `CU_STREAM_PER_THREAD` (2): that names another queue
+    /// on the engine's thread.
     pub unsafe fn end_after(self, queue: u64) -> Result<(), EndAfterError<D>> {
         let group = self.held.group;
         // SAFETY: the caller's promise.

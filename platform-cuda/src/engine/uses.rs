@@ -252,7 +252,9 @@ impl<D: Device> Host<D> {
     /// with a stream that is capturing: its work is yet to be launched.
     ///
     /// # Safety
-    /// The queue exists and belongs to the device's context.
+    /// The queue exists and belongs to the device's context, and all work that touches the states is done, is
+    /// queued there, or is waited for there. It is not `CU_STREAM_PER_THREAD` (2): that names another queue on
+    /// each thread, also on the one that drives the host.
     pub unsafe fn end_after(&mut self, group: GroupId, queue: u64) -> Result<(), EngineError> {
         self.granted(group)?;
         let Some(device) = self.device.as_mut().filter(|_| !self.is_lost) else {
