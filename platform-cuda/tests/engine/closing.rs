@@ -34,48 +34,54 @@ fn states_can_be_unregistered_while_a_lease_keeps_the_engine_from_its_end() {
 
 #[test]
 fn a_state_that_leaves_a_closing_host_is_held_until_its_copies_have_ended() {
+    let seed = random::seed();
     // Unregistered before the end begins, and after.
     for is_early in [true, false] {
-        let mut stage = Stage::new(random::seed(), 0);
-        let state = stage.register(Plain::new(0, 0, 7 * GRAIN)).expect("a sound state");
-        stage.device.model().is_stopped = true;
-        stage.request(AgentId(0), &[state]).expect("it fits");
-        stage.turns(5);
-        assert_eq!(stage.host().place(state), Ok(Place::Loading));
-        if is_early {
-            stage.unregister(state).expect("not in use");
-            stage.host().close();
-        } else {
-            stage.host().close();
-            stage.unregister(state).expect("not in use");
-        }
-        stage.turns(50);
-        assert!(stage.host().holds(state), "a copy is under way");
-        stage.device.model().is_stopped = false;
-        stage.turns(200);
-        assert!(!stage.host().holds(state));
-        let device = stage.device.clone();
-        drop(stage);
-        device.model().assert_empty();
+        in_time(move || {
+            let mut stage = Stage::new(seed, 0);
+            let state = stage.register(Plain::new(0, 0, 7 * GRAIN)).expect("a sound state");
+            stage.device.model().is_stopped = true;
+            stage.request(AgentId(0), &[state]).expect("it fits");
+            stage.turns(5);
+            assert_eq!(stage.host().place(state), Ok(Place::Loading));
+            if is_early {
+                stage.unregister(state).expect("not in use");
+                stage.host().close();
+            } else {
+                stage.host().close();
+                stage.unregister(state).expect("not in use");
+            }
+            stage.turns(50);
+            assert!(stage.host().holds(state), "a copy is under way");
+            stage.device.model().is_stopped = false;
+            stage.turns(200);
+            assert!(!stage.host().holds(state));
+            let device = stage.device.clone();
+            drop(stage);
+            device.model().assert_empty();
+        });
     }
 }
 
 #[test]
 fn a_use_whose_end_the_device_never_tells_ends_with_the_device() {
-    let mut stage = Stage::new(random::seed(), 0);
-    let state = stage.register(Plain::new(0, 0, 7 * GRAIN)).expect("a sound state");
-    stage.request(AgentId(0), &[state]).expect("it fits");
-    stage.rest();
-    assert!(stage.end_after(0, 0));
-    stage.device.model().fail_always = Some(("is_ready", Failure::Refused));
-    stage.turns(500);
-    assert!(!stage.host().is_lost(), "it may answer yet");
-    assert_eq!(stage.host().unregister(state), Err(EngineError::InUse));
-    stage.turns(2000);
-    assert!(stage.host().is_lost());
-    stage.unregister(state).expect("not in use any more");
-    stage.turns(1);
-    assert!(!stage.host().holds(state));
+    let seed = random::seed();
+    in_time(move || {
+        let mut stage = Stage::new(seed, 0);
+        let state = stage.register(Plain::new(0, 0, 7 * GRAIN)).expect("a sound state");
+        stage.request(AgentId(0), &[state]).expect("it fits");
+        stage.rest();
+        assert!(stage.end_after(0, 0));
+        stage.device.model().fail_always = Some(("is_ready", Failure::Refused));
+        stage.turns(500);
+        assert!(!stage.host().is_lost(), "it may answer yet");
+        assert_eq!(stage.host().unregister(state), Err(EngineError::InUse));
+        stage.turns(2000);
+        assert!(stage.host().is_lost());
+        stage.unregister(state).expect("not in use any more");
+        stage.turns(1);
+        assert!(!stage.host().holds(state));
+    });
 }
 
 #[test]
