@@ -485,8 +485,9 @@ AceCudaStatus ace_cuda_end(AceCudaLease lease);
 // If the device fails to note it, the lease stays: wait for the work and call ace_cuda_end.
 //
 // Safety:
-// The stream is there until this returns, or until the last tensor is gone, and belongs to the device's
-// primary context. All work that touches the states is done, is queued on it, or is waited for on it.
+// The stream is there until this returns, until the last tensor is gone, and until every other call on this
+// lease that is under way on another thread has returned. It belongs to the device's primary context. All
+// work that touches the states is done, is queued on it, or is waited for on it.
 AceCudaStatus ace_cuda_end_after(AceCudaLease lease,
                                  void *stream);
 

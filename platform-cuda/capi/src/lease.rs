@@ -262,8 +262,9 @@ pub extern "C" fn ace_cuda_end(lease: AceCudaLease) -> AceCudaStatus {
 /// If the device fails to note it, the lease stays: wait for the work and call ace_cuda_end.
 ///
 /// # Safety
-/// The stream is there until this returns, or until the last tensor is gone, and belongs to the device's
-/// primary context. All work that touches the states is done, is queued on it, or is waited for on it.
+/// The stream is there until this returns, until the last tensor is gone, and until every other call on this
+/// lease that is under way on another thread has returned. It belongs to the device's primary context. All
+/// work that touches the states is done, is queued on it, or is waited for on it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ace_cuda_end_after(
     lease: AceCudaLease,
