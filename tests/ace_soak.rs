@@ -72,7 +72,8 @@ fn every_broken_promise_is_found() {
     let library = broken_library(&scratch);
     for (promise, found) in [
         ("content", "is damaged at offset 16"),
-        ("uniqueness", "is damaged at offset 0"),
+        // Two threads that free the same block may be noticed by the heap before the damage is seen.
+        ("uniqueness", "is damaged at offset 0|the worker ended before its time"),
         ("alignment", "is not aligned to 16"),
         ("zero", "calloc gave a block"),
         ("kept content", "is damaged at offset 0"),
@@ -86,7 +87,8 @@ fn every_broken_promise_is_found() {
         assert_eq!(outcome.code, 1, "{said}");
         let findings: Vec<_> =
             outcome.out.lines().filter(|line| line.starts_with("soak: found: ")).collect();
-        assert!(findings.iter().any(|line| line.contains(found)), "{found}: {said}");
+        let is_it = |line: &&str| found.split('|').any(|found| line.contains(found));
+        assert!(findings.iter().any(is_it), "{found}: {said}");
         let verdict = outcome.out.lines().last().expect("a verdict");
         assert!(verdict.contains(" broken after ") && verdict.contains("with seed"), "{said}");
     }
