@@ -226,11 +226,10 @@ pub(crate) unsafe fn read(environment: *const *const c_char, dials: &Dials) {
 /// # Safety
 /// `entry` is a C string.
 unsafe fn is_ours(entry: *const c_char) -> bool {
-    // SAFETY: bytes up to the first one that differs: the zero at the string's end does.
-    b"ACE_"
-        .iter()
-        .enumerate()
-        .all(|(at, &byte)| unsafe { entry.cast::<u8>().add(at).read() } == byte)
+    b"ACE_".iter().enumerate().all(|(at, &byte)| {
+        // SAFETY: bytes up to the first one that differs: the zero at the string's end does.
+        unsafe { entry.cast::<u8>().add(at).read() == byte }
+    })
 }
 
 fn read_entry(entry: &[u8], dials: &Dials) {

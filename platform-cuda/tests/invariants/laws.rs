@@ -116,22 +116,6 @@ fn a_prefetch_that_becomes_a_demand_overtakes_the_others() {
     assert_eq!(copies, ["first", "first", "second", "second", "second", "first"]);
 }
 
-#[test]
-fn a_prediction_that_came_true_is_spent() {
-    let mut stage = stage();
-    let (used, expected) = (add(&mut stage, 1, 6), add(&mut stage, 2, 6));
-    visit(&mut stage, expected, 2);
-    expect(&mut stage, 1, 1);
-    expect(&mut stage, 2, 50);
-    tell(&mut stage, Event::Step(1));
-    visit(&mut stage, used, 1);
-    tell(&mut stage, Event::Step(2));
-    let new = add(&mut stage, 3, 6);
-    visit(&mut stage, new, 3);
-    assert_eq!(place(&stage, used), Place::HostOnly, "nobody knows when it is used again");
-    assert_eq!(place(&stage, expected), Place::Resident);
-}
-
 /// Two demands of 6 bytes each; the first is being mapped, for the second space is set aside.
 fn two_loads() -> (Planner, Handle, Handle) {
     let settings = Settings { budget_bytes: 12, chunk_bytes: 2, chunks_in_flight: 2 };
