@@ -142,7 +142,7 @@ pub mod tiny;
 
 #[cfg(not(loom))]
 pub use {
-    dials::{Dials, Route},
+    dials::{ClassDial, Dial, Dials, Route},
     geometry::Geometry,
     heap::{AddressHeap, Extent, Heap},
     pages::{OutOfPages, PageProvider, Purged, Region},

@@ -7,7 +7,7 @@
 
 use crate::FdWriter;
 use ace_alloc::{
-    dials::{Dials, Route},
+    dials::{Dial, Dials, Route},
     size_class::SizeClass,
 };
 use core::{
@@ -41,8 +41,8 @@ pub enum Kind {
         max: u64,
         /// Bytes of one step of the dial.
         unit: u64,
-        /// Sets the dial.
-        set: fn(&Dials, u32),
+        /// The dial.
+        dial: Dial,
     },
     /// A plain number.
     Number {
@@ -52,8 +52,8 @@ pub enum Kind {
         max: u32,
         /// Steps of the dial for 1.
         unit: u32,
-        /// Sets the dial.
-        set: fn(&Dials, u32),
+        /// The dial.
+        dial: Dial,
     },
     /// One of these words.
     Word {
@@ -62,6 +62,8 @@ pub enum Kind {
         /// Acts on the word of this index.
         set: fn(&Dials, usize),
     },
+    /// Names of dials with their values, separated by commas.
+    Dials,
     /// A file name.
     Path {
         /// Keeps the name; `false` if it is too long.
@@ -90,47 +92,27 @@ pub static TABLE: &[Setting] = &[
     },
     Setting {
         name: "ACE_DIRTY_LIMIT",
-        kind: Kind::Bytes { min: 0, max: 1 << 40, unit: 1024, set: Dials::set_dirty_floor_kib },
+        kind: Kind::Bytes { min: 0, max: 1 << 40, unit: 1024, dial: Dial::DirtyFloorKib },
         default: "4m",
         doc: "Free memory that may stay resident in any case. More than this, and more than \
               `ACE_DIRTY_PERCENT` of the memory in use, goes back to the system at once.",
     },
     Setting {
         name: "ACE_DIRTY_PERCENT",
-        kind: Kind::Number { min: 0, max: 1000, unit: 10, set: Dials::set_dirty_permille },
+        kind: Kind::Number { min: 0, max: 1000, unit: 10, dial: Dial::DirtyPermille },
         default: "10",
         doc: "Free memory that may stay resident, in percent of the memory in use.",
     },
     Setting {
-        name: "ACE_REFILL_MAX",
-        kind: Kind::Number { min: 1, max: 127, unit: 1, set: Dials::set_refill_max },
-        default: "64",
-        doc: "Most blocks that a thread takes from a slab at a time. 1 keeps caches empty and is slow.",
-    },
-    Setting {
         name: "ACE_DEPOT_LIMIT",
-        kind: Kind::Bytes { min: 0, max: 1 << 30, unit: 1024, set: Dials::set_depot_thread_kib },
+        kind: Kind::Bytes {
+            min: 0,
+            max: (64 << 20) - 1024,
+            unit: 1024,
+            dial: Dial::DepotThreadKib,
+        },
         default: "4m",
         doc: "Free blocks that one thread may keep for itself beside its magazines, in bytes.",
-    },
-    Setting {
-        name: "ACE_OUTBOX_LIMIT",
-        kind: Kind::Bytes { min: 16, max: 1 << 20, unit: 1, set: Dials::set_outbox_bytes },
-        default: "16k",
-        doc: "Blocks of another thread that a thread collects before it sends them home, in bytes, for \
-              each of the two threads and each size.",
-    },
-    Setting {
-        name: "ACE_WARM_PREFILL",
-        kind: Kind::Number { min: 0, max: 16, unit: 1, set: Dials::set_warm_prefill },
-        default: "3",
-        doc: "Slabs that are prepared besides the wanted one when the pool of empty slabs has none.",
-    },
-    Setting {
-        name: "ACE_WARM_MAX",
-        kind: Kind::Number { min: 0, max: 64, unit: 1, set: Dials::set_warm_max },
-        default: "16",
-        doc: "Empty slabs that are kept ready for each size.",
     },
     Setting {
         name: "ACE_ROUTE",
@@ -138,6 +120,13 @@ pub static TABLE: &[Setting] = &[
         default: "tiny-first",
         doc: "Way of a request: the thread's magazines and, where a thread can't have any, the shared \
               pool; the magazines only; or the shared pool only (slowest, nothing is cached).",
+    },
+    Setting {
+        name: "ACE_DIALS",
+        kind: Kind::Dials,
+        default: "",
+        doc: "Any of the dials of docs/ACE.md by name: `refill_max=8,warm_max=0`. Values out of range \
+              become the nearest one in it.",
     },
 ];
 
@@ -252,16 +241,25 @@ impl Setting {
     #[must_use]
     pub fn apply(&self, value: &[u8], dials: &Dials) -> bool {
         match self.kind {
-            Kind::Bytes { min, max, unit, set } => parse_bytes(value)
+            Kind::Bytes { min, max, unit, dial } => parse_bytes(value)
                 .filter(|bytes| (min..=max).contains(bytes))
                 .and_then(|bytes| u32::try_from(bytes / unit).ok())
-                .map(|steps| set(dials, steps))
+                .map(|steps| dials.set(dial, steps))
                 .is_some(),
-            Kind::Number { min, max, unit, set } => parse_number(value)
+            Kind::Number { min, max, unit, dial } => parse_number(value)
                 .and_then(|number| u32::try_from(number).ok())
                 .filter(|number| (min..=max).contains(number))
-                .map(|number| set(dials, number * unit))
+                .map(|number| dials.set(dial, number * unit))
                 .is_some(),
+            Kind::Dials => {
+                // All or nothing: half of a list is nobody's wish.
+                let parts = || value.split(|&byte| byte == b',').map(parse_dial);
+                let whole = parts().all(|part| part.is_some());
+                if whole {
+                    parts().flatten().for_each(|(dial, value)| dials.set(dial, value));
+                }
+                whole
+            }
             Kind::Word { words, set } => words
                 .iter()
                 .position(|word| word.as_bytes() == value)
@@ -296,6 +294,7 @@ impl Kind {
                 }
                 Ok(())
             }
+            Self::Dials => write!(out, "a list like refill_max=8,warm_max=0"),
             Self::Path { .. } => write!(out, "a file name of at most 1024 bytes"),
         }
     }
@@ -312,6 +311,12 @@ fn write_bytes(out: &mut impl Write, bytes: u64) -> fmt::Result {
 
 fn parse_number(text: &[u8]) -> Option<u64> {
     core::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// `name=value`, with the name of a dial.
+fn parse_dial(text: &[u8]) -> Option<(Dial, u32)> {
+    let (name, value) = core::str::from_utf8(text).ok()?.split_once('=')?;
+    Some((Dial::named(name)?, value.parse().ok()?))
 }
 
 /// A number of bytes; `k`, `m`, `g` (powers of 1024) may follow.

@@ -1,7 +1,10 @@
 //! The table of options: its defaults are the heap's, bad values change nothing, the page is current.
 
 use ace_alloc_linux::{
-    core_heap::{dials::Dials, size_class::SizeClass},
+    core_heap::{
+        dials::{Dial, Dials},
+        size_class::SizeClass,
+    },
     options::{Kind, Setting, TABLE, write_page},
 };
 
@@ -11,15 +14,7 @@ fn setting(name: &str) -> &'static Setting {
 
 /// Everything that a setting can turn.
 fn turned(dials: &Dials) -> Vec<u32> {
-    let mut values = vec![
-        dials.refill_max(),
-        dials.depot_thread_kib(),
-        dials.outbox_bytes(),
-        dials.warm_prefill(),
-        dials.warm_max(),
-        dials.dirty_floor_kib(),
-        dials.dirty_permille(),
-    ];
+    let mut values: Vec<u32> = Dial::ALL.iter().map(|&dial| dials.get(dial)).collect();
     values.extend(SizeClass::all().map(|class| dials.route(class) as u32));
     values
 }
@@ -38,11 +33,12 @@ fn defaults_are_those_of_the_heap() {
 fn a_value_in_range_acts() {
     let dials = Dials::new();
     assert!(setting("ACE_DIRTY_LIMIT").apply(b"3M", &dials));
-    assert_eq!(dials.dirty_floor_kib(), 3 * 1024);
+    assert_eq!(dials.get(Dial::DirtyFloorKib), 3 * 1024);
     assert!(setting("ACE_DIRTY_PERCENT").apply(b"0", &dials));
-    assert_eq!(dials.dirty_permille(), 0);
-    assert!(setting("ACE_OUTBOX_LIMIT").apply(b"64", &dials));
-    assert_eq!(dials.outbox_bytes(), 64);
+    assert_eq!(dials.get(Dial::DirtyPermille), 0);
+    assert!(setting("ACE_DIALS").apply(b"outbox_bytes=64,warm_max=1000", &dials));
+    assert_eq!(dials.get(Dial::OutboxBytes), 64);
+    assert_eq!(dials.get(Dial::WarmMax), 64, "the nearest value in range");
     let before = turned(&dials);
     assert!(setting("ACE_ROUTE").apply(b"pool-only", &dials));
     assert_ne!(turned(&dials), before);
@@ -57,6 +53,9 @@ fn a_bad_value_changes_nothing() {
             }
             Kind::Number { .. } => &[b"x", b"-1", b"4k", b"1001", b"4294967297", b"\xFF"],
             Kind::Word { .. } => &[b"x", b"ABORT", b"tiny"],
+            Kind::Dials => {
+                &[b"x", b"warm_max", b"warm_max=x", b"nosuch=1", b"warm_max=1,", b"warm_max=1,x=2"]
+            }
             Kind::Path { .. } => &[&[b'x'; 1025]],
         };
         for value in bad {

@@ -3,6 +3,7 @@
 use super::Locked;
 use crate::{
     arena::{Arena, Entry},
+    dials::Dial,
     geometry::{Geometry, shape_of},
     platform::{MisuseKind, Platform},
     prefix::Listed,
@@ -87,7 +88,7 @@ impl<'a, P: Platform> Locked<'a, P> {
     /// between none and one. A class that has only begun gets none: it may never need a second slab.
     fn prefill(&mut self, class: SizeClass) {
         let warm = &self.warm[class.index()];
-        let wanted = self.shared.dials.warm_prefill().min(warm.carved - 1);
+        let wanted = self.shared.dials.get(Dial::WarmPrefill).min(warm.carved - 1);
         for _ in 0..wanted {
             // Only from superslabs that are there: the heap does not grow for slabs nobody asked for.
             let units = u32::from(shape_of::<P::Geometry>(class).units);
@@ -115,7 +116,7 @@ impl<'a, P: Platform> Locked<'a, P> {
         debug_assert!(slab.is_empty());
         let (arena, class) = (self.arena, slab.class());
         slab.clear_owner();
-        if self.warm[class.index()].len < self.shared.dials.warm_max() {
+        if self.warm[class.index()].len < self.shared.dials.get(Dial::WarmMax) {
             if Arena::<P::Geometry>::PURGE_KEEPS_SLABS {
                 self.spans.soil(arena, slab.head(), slab.units());
             }

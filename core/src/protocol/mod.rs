@@ -3,5 +3,6 @@
 
 pub mod inbox;
 pub mod live;
+pub mod pair;
 pub mod parking;
 pub mod tier;

@@ -10,7 +10,7 @@ use super::{FRESH, Local, cold::heap_record, front, misuse};
 use crate::{
     arena::{Arena, CHECKED, Entry},
     chunk::ChunkId,
-    dials::Route,
+    dials::{ClassDial, Dial, Route},
     geometry::Geometry,
     outbox::{Packed, Parcel},
     platform::{MisuseKind, Platform},
@@ -208,8 +208,12 @@ fn send_stray<P: Platform>(
 
 /// Blocks of a class that travel together.
 fn parcel_blocks<P: Platform>(shared: &Shared<P>, class: SizeClass) -> usize {
-    let by_bytes = shared.dials.outbox_bytes() as usize / class.bytes();
-    by_bytes.clamp(1, P::Geometry::CHUNK_BLOCKS)
+    let dials = &shared.dials;
+    let blocks = match dials.of_class(class, ClassDial::Parcel) {
+        0 => dials.get(Dial::OutboxBytes) as usize / class.bytes(),
+        blocks => usize::from(blocks),
+    };
+    blocks.clamp(1, P::Geometry::CHUNK_BLOCKS)
 }
 
 impl<'a, P: Platform> Local<'a, P> {

@@ -5,6 +5,7 @@ use super::{Bin, Local, misuse};
 use crate::{
     arena::Entry,
     chunk::ChunkId,
+    dials::Dial,
     geometry::{Geometry, shape_of},
     platform::{MisuseKind, Platform},
     prefix::{Listed, NO_UNIT},
@@ -69,8 +70,9 @@ impl<'a, P: Platform> Local<'a, P> {
     fn batch(&self, class: SizeClass, bin: &Bin) -> usize {
         let shape = shape_of::<P::Geometry>(class);
         let most = (REFILL_BYTES / class.bytes()).max(usize::from(shape.magazine) / 4).max(1);
-        let most =
-            most.min(self.shared.dials.refill_max() as usize).min(usize::from(bin.cap.get()));
+        let most = most
+            .min(self.shared.dials.get(Dial::RefillMax) as usize)
+            .min(usize::from(bin.cap.get()));
         let batch = usize::from(bin.batch.get()).min(most);
         bin.batch.set((batch * 2).min(most) as u8);
         batch
@@ -157,8 +159,9 @@ impl<'a, P: Platform> Local<'a, P> {
         let dials = &self.shared.dials;
         let bytes = count * class.bytes();
         let of_class = bin.depot.len() * bytes;
-        of_class + bytes <= dials.depot_class_kib() as usize * 1024
-            && self.heap.depot_bytes.get() + bytes <= dials.depot_thread_kib() as usize * 1024
+        let (class_kib, thread_kib) = dials.depot_kib();
+        of_class + bytes <= class_kib as usize * 1024
+            && self.heap.depot_bytes.get() + bytes <= thread_kib as usize * 1024
     }
 
     pub(super) fn enter_depot(&self, class: SizeClass, bin: &Bin, id: ChunkId, count: usize) {

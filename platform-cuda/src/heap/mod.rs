@@ -49,7 +49,7 @@ pub use error::HeapError;
 
 use crate::device::{Device, DeviceAddress};
 use ace_alloc::{
-    AddressHeap, Geometry, Misuse, MisuseKind, NoThreads, Platform,
+    AddressHeap, Dial, Geometry, Misuse, MisuseKind, NoThreads, Platform,
     geometry::Placement,
     ledger::{Imbalance, Ledger},
 };
@@ -201,7 +201,7 @@ impl<D: Device + Send + 'static> DeviceHeap<D> {
         let most_align = granule.max(DeviceGeometry::SUPERSLAB as u64).max(2 << 20);
         let pages = DevicePages::new(device, granule, limit_bytes, range_bytes, most_align);
         let heap = AddressHeap::new(pages);
-        heap.dials().set_dirty_floor_kib(u32::try_from(keep_bytes >> 10).unwrap_or(u32::MAX));
+        heap.dials().set(Dial::DirtyFloorKib, u32::try_from(keep_bytes >> 10).unwrap_or(u32::MAX));
         let min_align = min_align as usize;
         Ok(Self { heap, min_align, late: Late::new() })
     }

@@ -4,7 +4,10 @@
 use crate::c_api::set_errno;
 use ace_alloc_linux::{
     FdWriter, HEAP,
-    core_heap::stats::{BlockStats, Stats},
+    core_heap::{
+        Dial,
+        stats::{BlockStats, Stats},
+    },
 };
 use core::{
     ffi::{c_int, c_void},
@@ -51,7 +54,7 @@ pub extern "C" fn mallopt(parameter: c_int, value: c_int) -> c_int {
     if parameter == M_TRIM_THRESHOLD {
         // Negative: "never", as with glibc, which takes it for a huge unsigned number.
         let kib = u32::try_from(value).map_or(u32::MAX, |bytes| bytes / 1024);
-        HEAP.dials().set_dirty_floor_kib(kib);
+        HEAP.dials().set(Dial::DirtyFloorKib, kib);
         return 1;
     }
     c_int::from(ACCEPTED.contains(&parameter))

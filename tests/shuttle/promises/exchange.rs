@@ -1,6 +1,6 @@
 //! Threads that live and hand blocks to each other.
 
-use ace_alloc::{Geometry, Route, SizeClass};
+use ace_alloc::{Dial, Geometry, Route, SizeClass};
 use ace_alloc_shuttle::house::{House, Parcel, below, one_of};
 use ace_alloc_shuttle::platform::Bug;
 use shuttle::sync::Mutex;
@@ -139,10 +139,10 @@ fn turn_dials<G: Geometry>() {
             let class = SizeClass::tiny(64);
             match below(5) {
                 0 => dials.set_route(class, one_of(&[Route::TinyFirst, Route::PoolOnly])),
-                1 => dials.set_warm_max(one_of(&[0, 16])),
-                2 => dials.set_outbox_bytes(one_of(&[16, 16 << 10])),
-                3 => dials.set_depot_class_kib(one_of(&[0, 1024])),
-                _ => dials.set_refill_max(one_of(&[1, 64])),
+                1 => dials.set(Dial::WarmMax, one_of(&[0, 16])),
+                2 => dials.set(Dial::OutboxBytes, one_of(&[16, 16 << 10])),
+                3 => dials.set(Dial::DepotClassKib, one_of(&[0, 1024])),
+                _ => dials.set(Dial::RefillMax, one_of(&[1, 64])),
             }
         }
     });

@@ -1,6 +1,6 @@
 //! Memory that goes back while others look at it, that is refused, and that runs out.
 
-use ace_alloc::{Geometry, MisuseKind};
+use ace_alloc::{Dial, Geometry, MisuseKind};
 use ace_alloc_shuttle::house::{House, Parcel, below, one_of};
 use ace_alloc_tests::pages::Fault;
 use shuttle::sync::{Barrier, Mutex};
@@ -11,7 +11,7 @@ const INSIDE: usize = 24;
 
 fn release_under_strays<G: Geometry>() {
     let house = House::<G>::tolerant();
-    house.heap().dials().set_warm_max(one_of(&[0, 1]));
+    house.heap().dials().set(Dial::WarmMax, one_of(&[0, 1]));
     let last: Mutex<Option<Parcel>> = Mutex::new(None);
     let strays = Mutex::new(Vec::new());
     scope(|scope| {
@@ -60,7 +60,7 @@ promise!(a_superslab_is_released_soundly_under_stray_frees_and_statistics, relea
 
 fn look_at_changing_slabs<G: Geometry>() {
     let house = House::<G>::new();
-    house.heap().dials().set_warm_max(0);
+    house.heap().dials().set(Dial::WarmMax, 0);
     scope(|scope| {
         let house = &house;
         for _ in 0..2 {

@@ -3,7 +3,7 @@
 
 use crate::platform::{self, Bug, Explored};
 use ace_alloc::geometry::Placement;
-use ace_alloc::{Geometry, Heap, Misuse, Stats};
+use ace_alloc::{Dial, Geometry, Heap, Misuse, Stats};
 use ace_alloc_tests::pages::{Fault, MockPages};
 use ace_alloc_tests::platforms::audited;
 use ace_alloc_tests::shadow::{Shadow, assert_zero};
@@ -60,11 +60,11 @@ impl<G: Geometry> House<G> {
         platform::begin(false);
         let house = Self::plain();
         let dials = house.heap.dials();
-        dials.set_warm_max(one_of(&[0, 1, 16]));
-        dials.set_warm_prefill(one_of(&[0, 3]));
-        dials.set_outbox_bytes(one_of(&[16, 4096, 16 << 10]));
-        dials.set_depot_class_kib(one_of(&[0, 4, 1024]));
-        dials.set_dirty_floor_kib(one_of(&[0, 64, 4096]));
+        dials.set(Dial::WarmMax, one_of(&[0, 1, 16]));
+        dials.set(Dial::WarmPrefill, one_of(&[0, 3]));
+        dials.set(Dial::OutboxBytes, one_of(&[16, 4096, 16 << 10]));
+        dials.set(Dial::DepotClassKib, one_of(&[0, 4, 1024]));
+        dials.set(Dial::DirtyFloorKib, one_of(&[0, 64, 4096]));
         house
     }
 
