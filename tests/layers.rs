@@ -21,17 +21,26 @@ const PLAN: &[&str] = &[
     "protocol/pair",
     "protocol/parking",
     "protocol/tier",
-    // ground: what one slab is, and where things lie
-    "prefix",
-    "geometry",
-    "route",
-    "platform",
+    "protocol/turnstile",
     // window
     "stats",
     "ledger",
     "dials",
     "meter",
-    "hysteresis",
+    "ring",
+    // garden
+    "ace/seen",
+    "ace/order",
+    "ace/profile",
+    "ace/hold",
+    "ace/purge",
+    "ace",
+    "seat",
+    // ground: what one slab is, and where things lie
+    "prefix",
+    "geometry",
+    "route",
+    "platform",
     // ground, continued: the reservation and what it is cut into
     "arena",
     "arena/commit",
@@ -49,6 +58,7 @@ const PLAN: &[&str] = &[
     "pool/slabs",
     // second floor
     "tiny/hot",
+    "tiny/pace",
     "tiny/warm",
     "tiny/cold",
     "tiny/remote",
@@ -61,6 +71,7 @@ const PLAN: &[&str] = &[
     "heap/census",
     "heap/fork",
     "heap/resize",
+    "heap/turn",
     "lib",
 ];
 
@@ -80,7 +91,21 @@ const NARROW: &[(&str, &[&str])] = &[
     ("dials", &["protocol/pair", "size_class", "sync"]),
     ("meter", &["size_class", "stats", "sync"]),
     ("tiny/hot", &["address", "arena", "geometry", "protocol/live", "size_class", "tiny"]),
-    ("ace", &["dials", "meter", "size_class", "stats"]),
+    ("ring", &["protocol/turnstile", "sync"]),
+    (
+        "ace",
+        &[
+            "ace",
+            "ace/hold",
+            "ace/order",
+            "ace/profile",
+            "ace/purge",
+            "ace/seen",
+            "dials",
+            "size_class",
+            "stats",
+        ],
+    ),
 ];
 
 /// Imports against the plan, each with its reason.

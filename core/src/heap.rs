@@ -5,6 +5,7 @@ mod audit;
 mod census;
 mod fork;
 mod resize;
+mod turn;
 
 use crate::{
     dials::Dials,
@@ -13,6 +14,7 @@ use crate::{
     pages::PageProvider,
     platform::Platform,
     pool::Shared,
+    ring::Event,
     size_class::SizeClass,
     tiny::{
         self, Local,
@@ -80,6 +82,7 @@ impl<P: Platform> Heap<P> {
     #[cold]
     #[inline(never)]
     fn refill(&self, class: SizeClass) -> *mut u8 {
+        self.tick();
         let block = gate::refill(&self.shared, class);
         if block.is_null() && self.last_resort() {
             return gate::refill(&self.shared, class);
@@ -91,6 +94,8 @@ impl<P: Platform> Heap<P> {
     /// other classes. `false`: there is not even a pool.
     #[cold]
     fn last_resort(&self) -> bool {
+        self.shared.ring.push(Event::Denied);
+        self.shared.seat.hurry();
         self.flush();
         let Some(mut pool) = self.shared.lock() else { return false };
         pool.cool();
@@ -103,6 +108,7 @@ impl<P: Platform> Heap<P> {
         if bytes > isize::MAX as usize || align > isize::MAX as usize {
             return null_mut();
         }
+        self.tick();
         let within = || self.shared.lock().and_then(|mut pool| pool.alloc_large(bytes, align));
         let beside = || self.shared.alloc_huge(bytes, align);
         // A small block at the head of a superslab's place would keep superslabs out of it.
@@ -166,6 +172,7 @@ impl<P: Platform> Heap<P> {
     #[cold]
     #[inline(never)]
     fn free_cold(&self, block: *mut u8) {
+        self.take_breath();
         gate::free(&self.shared, block);
     }
 
@@ -175,6 +182,7 @@ impl<P: Platform> Heap<P> {
         if let Some(local) = Local::current(&self.shared) {
             local.overflow(class);
         }
+        self.tick();
     }
 
     /// A block for `layout`; null if out of memory. Where the alignment is 8 or less the block may be

@@ -83,6 +83,8 @@ pub mod sync;
 // Under loom only the protocols are compiled: a static heap needs constant constructors, which loom's
 // atomics don't have.
 #[cfg(not(loom))]
+pub mod ace;
+#[cfg(not(loom))]
 mod address;
 #[cfg(not(loom))]
 #[doc(hidden)]
@@ -101,11 +103,10 @@ mod heap;
 #[cfg(not(loom))]
 mod huge;
 #[cfg(not(loom))]
-mod hysteresis;
-#[cfg(not(loom))]
 pub mod ledger;
 #[cfg(not(loom))]
-mod meter;
+#[doc(hidden)]
+pub mod meter;
 #[cfg(not(loom))]
 mod outbox;
 #[cfg(not(loom))]
@@ -119,8 +120,12 @@ pub mod pool;
 #[doc(hidden)]
 pub mod prefix;
 #[cfg(not(loom))]
+mod ring;
+#[cfg(not(loom))]
 #[doc(hidden)]
 pub mod route;
+#[cfg(not(loom))]
+mod seat;
 #[cfg(not(loom))]
 pub mod size_class;
 #[cfg(not(loom))]

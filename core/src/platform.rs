@@ -1,7 +1,7 @@
 //! What a platform owes the heap: its geometry, pages, threads, lock, and what to do about misuse.
 //! Floor: roof. The one type parameter of the house is `Heap<P: Platform>`.
 
-use crate::{geometry::Geometry, pages::PageProvider, tiny::Front};
+use crate::{ace::Turn, geometry::Geometry, pages::PageProvider, tiny::Front};
 use core::ptr::NonNull;
 
 /// Access to the calling thread's [`Front`].
@@ -102,12 +102,22 @@ pub trait Platform: 'static {
     /// The lock around the shared pool; slow paths only.
     type Lock: lock_api::RawMutex;
 
-    /// Milliseconds since some fixed moment, if there is a clock that costs little. Asked when memory
-    /// is given back and when memory without content is taken into use. Without a clock the heap gives
-    /// memory back at the dials' limit and learns nothing from its reuse. Called under the pool's lock:
-    /// must not call this heap.
+    /// Milliseconds since some fixed moment, if there is a clock that costs little. Asked by slow paths, once
+    /// in many, to see whether a turn of ACE is due. Without a clock only the host's [`crate::Heap::turn`]
+    /// takes turns. Must not call this heap.
     fn now_ms() -> Option<u64> {
         None
+    }
+
+    /// Bytes of the process that are resident, where that can be told cheaply: asked once a turn. Must not call
+    /// this heap.
+    fn resident_bytes() -> Option<u64> {
+        None
+    }
+
+    /// A turn of ACE was taken: for traces. Must not call this heap.
+    fn on_turn(turn: &Turn<'_>) {
+        let _ = turn;
     }
 
     /// Reports misuse. Usually does not return; if it does, the faulty call has no effect. Must not call

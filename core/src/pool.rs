@@ -11,16 +11,18 @@ mod large;
 mod slabs;
 
 use crate::{
+    ace::Levels,
     arena::Arena,
     chunk::ChunkStack,
     dials::Dials,
     geometry::Geometry,
     huge::HugeTable,
-    hysteresis::Hysteresis,
-    meter::Meter,
+    meter::{Board, Meter},
     outbox::Outbox,
     pages::PageProvider,
     platform::Platform,
+    ring::{Event, Ring},
+    seat::Seat,
     size_class::SizeClass,
     slab::SlabList,
     span::{SpanKind, Spans},
@@ -34,6 +36,9 @@ use core::{
     ops::{Deref, DerefMut},
 };
 use lock_api::{Mutex, MutexGuard};
+
+/// Refaulted bytes that ACE should see at once.
+const HURRY_BYTES: u64 = 4 << 20;
 
 /// Empty slabs of one class.
 #[derive(Debug)]
@@ -55,8 +60,9 @@ pub struct Pool {
     chunks: ChunkStack,
     chunk_run: core::ops::Range<u32>,
     chunks_swept: usize,
+    /// Refaulted bytes that ACE has seen.
+    refaults_seen: u64,
     huge: HugeTable,
-    learned: Hysteresis,
     large: BlockStats,
     /// First heap record that waits for a thread (number + 1; 0 = none), and records ever made.
     pub idle_heaps: u32,
@@ -64,8 +70,10 @@ pub struct Pool {
     pub heaps_made: u32,
     /// Threads that hold a heap.
     pub threads: u32,
-    /// Batches that threads published when they gave their heaps up, and the pool's own events.
+    /// The pool's own events.
     pub meter: Meter,
+    /// Events of threads that gave their heaps up.
+    pub dead: Meter,
     /// Blocks that threads without a heap freed for others.
     pub outbox: Outbox,
 }
@@ -79,6 +87,12 @@ pub struct Shared<P: Platform> {
     pub pages: P::Pages,
     /// Numbers that may change.
     pub dials: Dials,
+    /// What threads told ACE in numbers.
+    pub board: Board,
+    /// What they told it besides.
+    pub ring: Ring,
+    /// ACE.
+    pub seat: Seat,
     pool: Mutex<P::Lock, Pool>,
     arena: UnsafeCell<MaybeUninit<Arena<P::Geometry>>>,
     ready: AtomicBool,
@@ -116,8 +130,9 @@ impl<P: Platform> Shared<P> {
             chunks: ChunkStack::new(),
             chunk_run: 0..0,
             chunks_swept: 0,
+            refaults_seen: 0,
             huge: HugeTable::new(),
-            learned: Hysteresis::new(),
+            dead: Meter::new(),
             large: BlockStats { blocks: 0, bytes: 0 },
             idle_heaps: 0,
             heaps_made: 0,
@@ -128,6 +143,9 @@ impl<P: Platform> Shared<P> {
         Self {
             pages,
             dials: Dials::new(),
+            board: Board::new(),
+            ring: Ring::new(),
+            seat: Seat::new(),
             pool: Mutex::from_raw(<P::Lock as lock_api::RawMutex>::INIT, pool),
             arena: UnsafeCell::new(MaybeUninit::uninit()),
             ready: AtomicBool::new(false),
@@ -214,6 +232,7 @@ impl<'a, P: Platform> Locked<'a, P> {
                 self.spans.extend(arena, to);
                 // Release: pairs with the Acquire in `committed`.
                 self.shared.committed.store(to, Ordering::Release);
+                self.shared.ring.push(Event::Grew(more));
                 return true;
             }
         }
@@ -241,6 +260,27 @@ impl<'a, P: Platform> Locked<'a, P> {
         self.spans.committed().saturating_sub(free) as usize * P::Geometry::UNIT
     }
 
+    /// How things stand, for a turn of ACE, which has seen them then.
+    pub fn levels(&mut self) -> Levels {
+        let bytes = |units: u32| u64::from(units) << P::Geometry::UNIT_SHIFT;
+        self.refaults_seen = self.meter.refaulted_bytes.get();
+        let counts = self.supers.counts();
+        let whole = u64::from(counts.live * P::Geometry::SUPERSLAB_UNITS);
+        let room = u64::from(self.supers.live_free()) * 1000;
+        Levels {
+            committed_bytes: bytes(self.spans.committed()),
+            used_bytes: self.used_bytes() as u64,
+            dirty_bytes: bytes(self.spans.dirty_units()),
+            dirty_low_bytes: bytes(self.spans.take_low()),
+            huge_bytes: self.huge_blocks().bytes as u64,
+            rss_bytes: None,
+            live: counts.live,
+            draining: counts.draining,
+            room_permille: room.checked_div(whole).unwrap_or(0) as u32,
+            threads: self.threads,
+        }
+    }
+
     /// Notes that units are in use now. Returns how many of them may hold old content; `None`: there is no
     /// memory for them, and nothing was noted.
     fn take_into_use(&mut self, head: u32, units: u32) -> Option<u32> {
@@ -251,11 +291,11 @@ impl<'a, P: Platform> Locked<'a, P> {
             unsafe { self.shared.pages.populate(arena.region(head, units)) }.ok()?;
         }
         let dirty = self.spans.unsoil(arena, head, units);
-        if dirty < units
-            && self.learned.is_watching()
-            && let Some(now) = P::now_ms()
-        {
-            self.learned.taken_clean(units - dirty, now);
+        if dirty < units && self.meter.purges.get() > 0 {
+            self.meter.refaulted_bytes.add(u64::from(units - dirty) << P::Geometry::UNIT_SHIFT);
+            if self.meter.refaulted_bytes.get() - self.refaults_seen > HURRY_BYTES {
+                self.shared.seat.hurry();
+            }
         }
         Some(dirty)
     }
@@ -263,17 +303,15 @@ impl<'a, P: Platform> Locked<'a, P> {
     /// Gives memory back if there is more dirty free memory than the dials and experience allow.
     pub fn settle(&mut self) {
         let limit = self.shared.dials.dirty_limit(self.used_bytes());
-        if self.spans.dirty_units() as usize * P::Geometry::UNIT <= limit {
-            return;
+        if self.spans.dirty_units() as usize * P::Geometry::UNIT > limit {
+            self.purge_to(limit);
         }
-        let learned = P::now_ms().map_or(0, |now| self.learned.allowance(now));
-        let purged = self.purge_to(limit.max(learned as usize * P::Geometry::UNIT));
-        if purged > 0
-            && let Some(now) = P::now_ms()
-        {
-            let total = self.spans.committed();
-            self.learned.purged((purged >> P::Geometry::UNIT_SHIFT) as u32, total, now);
-        }
+    }
+
+    /// [`Self::purge_to`], but not below what the dials allow in any case.
+    pub fn purge_above(&mut self, keep: usize) -> usize {
+        let limit = self.shared.dials.dirty_limit(self.used_bytes());
+        self.purge_to(keep.max(limit))
     }
 
     /// Gives dirty memory back until at most `keep` bytes are left. Returns bytes given back.

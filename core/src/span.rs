@@ -89,6 +89,8 @@ pub struct Spans {
     committed: u32,
     free_units: u32,
     dirty_units: u32,
+    /// The least that `dirty_units` was since this was last asked.
+    dirty_low: u32,
     purge_cursor: usize,
 }
 
@@ -97,7 +99,15 @@ impl Spans {
     #[must_use]
     pub const fn new() -> Self {
         let bins = [NO_UNIT; BINS];
-        Self { bins, filled: 0, committed: 0, free_units: 0, dirty_units: 0, purge_cursor: 0 }
+        Self {
+            bins,
+            filled: 0,
+            committed: 0,
+            free_units: 0,
+            dirty_units: 0,
+            dirty_low: 0,
+            purge_cursor: 0,
+        }
     }
 
     /// Units committed so far; all below are in some run.
@@ -113,6 +123,11 @@ impl Spans {
     /// Free units (S3) that may hold memory of the system.
     pub fn dirty_units(&self) -> u32 {
         self.dirty_units
+    }
+
+    /// The least that [`Self::dirty_units`] was since this was last asked.
+    pub fn take_low(&mut self) -> u32 {
+        core::mem::replace(&mut self.dirty_low, self.dirty_units)
     }
 
     fn bin_of(units: u32) -> usize {
@@ -293,6 +308,7 @@ impl Spans {
             bits.set(bits.get() & !mask);
         });
         self.dirty_units -= dirty;
+        self.dirty_low = self.dirty_low.min(self.dirty_units);
         dirty
     }
 

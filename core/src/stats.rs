@@ -79,6 +79,8 @@ pub struct Events {
     pub purges: u64,
     /// Bytes given back by them.
     pub purged_bytes: u64,
+    /// Bytes that had been given back to the system and were taken into use again.
+    pub refaulted_bytes: u64,
     /// Blocks freed for another thread while not even a page for a parcel was to be had: they went home
     /// one by one.
     pub strays: u64,

@@ -66,6 +66,11 @@ impl Supers {
         }
     }
 
+    /// Free units of Live superslabs.
+    pub fn live_free(&self) -> u32 {
+        self.live_free
+    }
+
     /// Superslabs by tier.
     pub fn counts(&self) -> Superslabs {
         self.counts

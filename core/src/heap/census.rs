@@ -38,6 +38,7 @@ impl<P: Platform> Heap<P> {
             stats.dirty_bytes = pool.spans.dirty_units() as usize * P::Geometry::UNIT;
             stats.threads = pool.threads;
             pool.meter.add_to(&mut stats.events);
+            pool.dead.add_to(&mut stats.events);
             heaps = pool.heaps_made;
         }
         cold::add_meters::<P>(arena, heaps, &mut stats.events);

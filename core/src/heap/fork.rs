@@ -31,6 +31,10 @@ impl<P: Platform> Heap<P> {
     pub unsafe fn fork_child(&self) {
         // SAFETY: the lock was taken in `fork_prepare`, and nobody else waits for it.
         unsafe { self.shared.raw_lock().unlock() };
+        // SAFETY: the child has one thread.
+        unsafe { self.shared.seat.restart() };
+        // SAFETY: likewise.
+        unsafe { self.shared.ring.restart() };
         let own = Local::current(&self.shared);
         cold::bury(&self.shared, own.as_ref());
     }

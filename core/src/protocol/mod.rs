@@ -6,3 +6,4 @@ pub mod live;
 pub mod pair;
 pub mod parking;
 pub mod tier;
+pub mod turnstile;

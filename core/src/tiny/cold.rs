@@ -8,6 +8,7 @@ use crate::{
     platform::{MisuseKind, Platform, Threads},
     pool::{Locked, Shared},
     prefix::{Listed, NO_UNIT},
+    ring::Event,
     size_class::SizeClass,
     slab::Slab,
     stats::Events,
@@ -71,6 +72,7 @@ impl<'a, P: Platform> Local<'a, P> {
         front.own.set((number + Entry::FIRST_HEAP) << 8);
         front.heap.set(heap);
         front.state.set(ATTACHED);
+        shared.ring.push(Event::Began);
         Some(heap)
     }
 
@@ -231,8 +233,10 @@ impl<'a, P: Platform> Local<'a, P> {
             id = next;
         }
         self.give_chunks(0);
+        self.tell();
+        self.shared.ring.push(Event::Ended);
         if let Some(mut pool) = self.shared.lock() {
-            self.heap.meter.publish(&pool.meter);
+            self.heap.meter.hand_over(&pool.dead);
             self.heap.next_idle.set(pool.idle_heaps);
             pool.idle_heaps = self.heap.number.get() + 1;
             pool.threads -= 1;

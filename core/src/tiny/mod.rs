@@ -20,6 +20,7 @@
 
 pub mod cold;
 pub mod hot;
+pub mod pace;
 pub mod remote;
 pub mod warm;
 
@@ -28,7 +29,7 @@ use crate::{
     arena::{Arena, Entry},
     chunk::{ChunkId, ChunkStack, NO_CHUNK},
     geometry::{Geometry, shape_of},
-    meter::Meter,
+    meter::{CLASS_EVENTS, COUNTERS, ClassEvent, Meter},
     outbox::Outbox,
     platform::{Misuse, MisuseKind, Platform, Threads},
     pool::Shared,
@@ -139,9 +140,19 @@ struct Bin {
     batch: Cell<u8>,
     /// Blocks that the magazine holds.
     cap: Cell<u8>,
+    /// What ACE was not told yet, by [`ClassEvent`].
+    untold: [Cell<u32>; CLASS_EVENTS],
+    /// Whether nothing slow happened since caches were last asked to be emptied.
+    unused: Cell<bool>,
 }
 
 impl Bin {
+    /// Counts what ACE will be told.
+    fn count(&self, event: ClassEvent, more: u32) {
+        let count = &self.untold[event as usize];
+        count.set(count.get().wrapping_add(more));
+    }
+
     /// First word above the null slot.
     fn bottom(&self) -> *mut *mut u8 {
         self.end.get().wrapping_sub(usize::from(self.cap.get()))
@@ -168,6 +179,14 @@ pub struct ThreadHeap {
     bins: [Bin; SizeClass::COUNT],
     outbox: Outbox,
     meter: Meter,
+    /// Counts of the meter that ACE was told.
+    told: Cell<[u64; COUNTERS]>,
+    /// Classes with something untold.
+    stirred: Cell<u128>,
+    /// Slow events until the thread looks at the clock.
+    countdown: Cell<u32>,
+    /// Requests to empty unused caches that the thread has heeded.
+    trims: Cell<u32>,
 }
 
 const fn magazine_bytes<G: Geometry>() -> usize {
@@ -195,7 +214,12 @@ impl ThreadHeap {
             bin.full.clear();
             bin.batch.set(4);
             bin.cap.set(0);
+            bin.untold.iter().for_each(|count| count.set(0));
+            bin.unused.set(true);
         }
+        self.told.set([0; COUNTERS]);
+        self.stirred.set(0);
+        self.countdown.set(pace::FIRST);
         self.strays.open();
         self.inbox.open();
     }

@@ -12,6 +12,7 @@ use crate::{
     chunk::ChunkId,
     dials::{ClassDial, Dial, Route},
     geometry::Geometry,
+    meter::ClassEvent,
     outbox::{Packed, Parcel},
     platform::{MisuseKind, Platform},
     pool::Shared,
@@ -261,8 +262,14 @@ impl<'a, P: Platform> Local<'a, P> {
 
     #[inline(never)]
     fn post(&self, parcel: Parcel) {
+        let class = self.arena.chunk(parcel.chunk).class();
         match post(self.shared, self.arena, parcel) {
-            Posted::Delivered { blocks } => self.heap.meter.remote_sent.add(blocks),
+            Posted::Delivered { blocks } => {
+                self.heap.meter.remote_sent.add(blocks);
+                self.stir(class, ClassEvent::Parcel, 1);
+                self.stir(class, ClassEvent::Sent, blocks as u32);
+                self.tick();
+            }
             Posted::Emptied(chunk) => self.recycle(chunk),
         }
     }

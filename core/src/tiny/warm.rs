@@ -5,8 +5,9 @@ use super::{Bin, Local, misuse};
 use crate::{
     arena::Entry,
     chunk::ChunkId,
-    dials::Dial,
+    dials::{ClassDial, Dial},
     geometry::{Geometry, shape_of},
+    meter::ClassEvent,
     platform::{MisuseKind, Platform},
     prefix::{Listed, NO_UNIT},
     size_class::SizeClass,
@@ -27,7 +28,9 @@ impl<'a, P: Platform> Local<'a, P> {
         self.ensure_magazine(class);
         let meter = &self.heap.meter;
         meter.refills.add(1);
+        self.stir(class, ClassEvent::Refill, 1);
         let bin = self.bin(class);
+        self.heed_cap(class, bin);
         if self.refill_from_depot(class, bin) {
             return true;
         }
@@ -42,6 +45,20 @@ impl<'a, P: Platform> Local<'a, P> {
         self.refill_from_slabs(class, bin)
     }
 
+    /// Gives the empty magazine the room that the dial asks for: the null slot moves.
+    fn heed_cap(&self, class: SizeClass, bin: &Bin) {
+        let cap = match self.shared.dials.of_class(class, ClassDial::Cap) {
+            0 => shape_of::<P::Geometry>(class).magazine,
+            cap => cap.min(P::Geometry::MAGAZINE_SLOTS as u8 - 1),
+        };
+        if cap != bin.cap.get() && self.is_empty(class, bin) {
+            bin.cap.set(cap);
+            // SAFETY: cap < MAGAZINE_SLOTS words below the end belong to the magazine, one more for the null slot.
+            unsafe { bin.bottom().sub(1).write(ptr::null_mut()) };
+            self.stack(class).set(bin.bottom());
+        }
+    }
+
     fn is_empty(&self, class: SizeClass, bin: &Bin) -> bool {
         self.stack(class).get() == bin.bottom()
     }
@@ -49,8 +66,13 @@ impl<'a, P: Platform> Local<'a, P> {
     fn refill_from_depot(&self, class: SizeClass, bin: &Bin) -> bool {
         let Some(id) = bin.depot.pop(self.arena) else { return false };
         let chunk = self.arena.chunk(id);
-        let blocks = chunk.blocks();
-        debug_assert!(blocks.len() <= usize::from(bin.cap.get()));
+        // A chunk of the time when the magazine was larger: what has no room goes to the slabs.
+        let room = usize::from(bin.cap.get()).min(chunk.len());
+        let (blocks, rest) = chunk.blocks().split_at(room);
+        if !rest.is_empty() {
+            self.leave_depot(class, rest.len());
+            self.flush(class, rest);
+        }
         let bottom = bin.bottom();
         // SAFETY: the magazine is empty and has room for `cap` blocks, which a chunk never exceeds.
         unsafe { ptr::copy_nonoverlapping(blocks.as_ptr(), bottom, blocks.len()) };
@@ -128,6 +150,7 @@ impl<'a, P: Platform> Local<'a, P> {
     /// Moves the older half of a full magazine to the depot, or to the slabs if the depot is full.
     pub fn overflow(&self, class: SizeClass) {
         self.heap.meter.overflows.add(1);
+        self.stir(class, ClassEvent::Overflow, 1);
         let bin = self.bin(class);
         let cap = usize::from(bin.cap.get());
         let count = (cap / 2).clamp(1, P::Geometry::CHUNK_BLOCKS);

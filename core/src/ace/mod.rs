@@ -1,0 +1,105 @@
+//! ACE: the loop that tunes the heap. Observe, decide, apply. Floor: garden.
+//!
+//! Pure: a turn sees numbers ([`Seen`]) and answers with [`Order`]s; it touches no memory, asks no clock and
+//! knows no lock. `heap/turn.rs` gathers what is seen and carries the orders out, or only reports them.
+//!
+//! | file | decides |
+//! |---|---|
+//! | `cap` | how many blocks the magazines of each class hold |
+//! | `refill` | how many blocks a refill brings |
+//! | `trim` | when caches of idle classes and sleeping threads are emptied |
+//! | `tiering` | when a superslab stops serving |
+//! | `purge` | how much free memory stays resident |
+//! | `outbox` | how many blocks travel together |
+//! | `warm` | how many empty slabs are kept ready |
+//! | `promote` | which superslabs get huge pages |
+//! | `hold` | nothing: the smallest policy, to copy from |
+//! | `learner` | which profile the others start from |
+//! | `trial` | whether an order was worth it; if not, it is taken back |
+//!
+//! Laws (`tests/ace_laws.rs`): orders are in bounds; on a steady workload they cease; what made things worse
+//! is taken back; every order has a reason.
+
+mod hold;
+mod order;
+mod profile;
+mod purge;
+mod seen;
+
+pub use hold::Hold;
+pub use order::{Act, Order, Orders, Reason};
+pub use profile::Profile;
+pub use purge::Purge;
+pub use seen::{ClassSeen, Levels, Seen};
+
+use crate::dials::Dials;
+
+/// How much ACE does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Mode {
+    /// Nothing: no turn is taken, and every dial stays where the host put it.
+    Off = 0,
+    /// Turns are taken and reported; no order is carried out.
+    Observe = 1,
+    /// Orders are carried out.
+    Tune = 2,
+}
+
+impl Mode {
+    /// All of them, by number.
+    pub const ALL: [Self; 3] = [Self::Off, Self::Observe, Self::Tune];
+
+    /// What it is called in options and traces.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Observe => "observe",
+            Self::Tune => "tune",
+        }
+    }
+}
+
+/// What a turn saw and wanted: for traces.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    /// What it saw.
+    pub seen: &'a Seen,
+    /// What it wanted.
+    pub orders: &'a [Order],
+    /// Whether that was carried out (mode `tune`) or only reported.
+    pub applied: bool,
+}
+
+/// A rule that answers what is seen with orders. Pure: the same numbers in the same order give the same
+/// orders, so that a trace can be replayed.
+pub trait Policy {
+    /// Looks at one turn. `dials` are as they stand; orders that would change nothing are left out.
+    fn decide(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders);
+}
+
+/// The controller's state.
+#[derive(Debug)]
+pub struct Ace {
+    purge: Purge,
+}
+
+impl Ace {
+    /// Nothing seen yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { purge: Purge::new() }
+    }
+
+    /// One turn: what to do about what was seen.
+    pub fn turn(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
+        self.purge.decide(seen, dials, orders);
+    }
+}
+
+impl Default for Ace {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,121 @@
+//! What ACE wants done, and why. Floor: garden.
+
+use crate::{
+    dials::{ClassDial, Dial, Dials},
+    size_class::SizeClass,
+};
+use heapless::Vec;
+
+/// Something to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Turn a dial.
+    Set(Dial, u32),
+    /// Turn a dial of one class.
+    SetClass(SizeClass, ClassDial, u8),
+    /// Give free memory back to the system until at most this many KiB of it are left.
+    Purge(u32),
+    /// Every thread empties the caches of classes that it has not used since the last such order, when it
+    /// next does something slow.
+    Trim,
+    /// Deliver the mail of this many sleeping threads, and empty their depots.
+    Visit(u32),
+    /// Ask for huge pages for this many superslabs.
+    Promote(u32),
+}
+
+macro_rules! reasons {
+    ($($name:ident = $code:literal, $says:literal;)*) => {
+        /// Why an order was given.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum Reason {
+            $(#[doc = $says] $name,)*
+        }
+
+        impl Reason {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The word that stands in traces.
+            #[must_use]
+            pub const fn code(self) -> &'static str {
+                match self { $(Self::$name => $code,)* }
+            }
+
+            /// The reason as a sentence.
+            #[must_use]
+            pub const fn sentence(self) -> &'static str {
+                match self { $(Self::$name => $says,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    Refaulted = "refaulted", "Memory was wanted again right after it was given back.";
+    Unneeded = "unneeded", "Free memory stayed unused for a while.";
+    Denied = "denied", "A request found no memory.";
+}
+
+/// An act with its reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// What is to be done.
+    pub act: Act,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// The orders of one turn. Bounded: what finds no place is given again at a later turn, because policies
+/// decide by what they see.
+#[derive(Debug, Default)]
+pub struct Orders {
+    list: Vec<Order, 64>,
+}
+
+impl Orders {
+    /// None.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { list: Vec::new() }
+    }
+
+    /// The orders, in the order in which they were given.
+    #[must_use]
+    pub fn list(&self) -> &[Order] {
+        &self.list
+    }
+
+    /// Forgets all of them.
+    pub fn clear(&mut self) {
+        self.list.clear();
+    }
+
+    /// Wants something done. `false`: there is no place left this turn.
+    pub fn give(&mut self, act: Act, reason: Reason) -> bool {
+        self.list.push(Order { act, reason }).is_ok()
+    }
+
+    /// Wants a dial to stand at the nearest value to `value` that it may have. Nothing is ordered if it does.
+    pub fn set(&mut self, dials: &Dials, dial: Dial, value: u32, reason: Reason) {
+        let value = dial.clamp(value);
+        if dials.get(dial) != value {
+            self.give(Act::Set(dial, value), reason);
+        }
+    }
+
+    /// The same for a dial of one class.
+    pub fn set_class(
+        &mut self,
+        dials: &Dials,
+        (class, dial): (SizeClass, ClassDial),
+        value: u8,
+        reason: Reason,
+    ) {
+        let value = value.min(dial.max());
+        if dials.of_class(class, dial) != value {
+            self.give(Act::SetClass(class, dial, value), reason);
+        }
+    }
+}

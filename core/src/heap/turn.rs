@@ -1,0 +1,154 @@
+//! A turn of ACE: what is seen is gathered here, what is ordered is carried out here. Floor: roof.
+//!
+//! Turns come from three places: slow paths count down and now and then look at the clock; a thread of the
+//! host, or its idle loop, calls [`Heap::turn`]. One at a time: who finds a turn in progress goes on. No lock is
+//! held while ACE thinks, so a turn that is held up holds nobody up.
+
+use super::Heap;
+use crate::{
+    ace::{Act, ClassSeen, Mode, Profile, Seen, Turn},
+    meter::ClassEvent,
+    platform::Platform,
+    pool::Shared,
+    ring::Event,
+    size_class::SizeClass,
+    stats::Events,
+    tiny::Local,
+};
+
+impl<P: Platform> Heap<P> {
+    /// How much ACE does.
+    pub fn mode(&self) -> Mode {
+        self.shared.seat.mode()
+    }
+
+    /// Sets how much ACE does. Dials stay where they are.
+    pub fn set_mode(&self, mode: Mode) {
+        self.shared.seat.set_mode(mode);
+    }
+
+    /// Sets the dials of a profile.
+    pub fn set_profile(&self, profile: Profile) {
+        profile.set(&self.shared.dials);
+    }
+
+    /// One turn of ACE, if the mode is not off and nobody else is at it: for a host's own thread or idle
+    /// loop. `now_ms` is the time in milliseconds since any fixed moment, on the clock of
+    /// [`Platform::now_ms`] where there is one. Returns the number of orders.
+    pub fn turn(&self, now_ms: u64) -> usize {
+        let shared = &self.shared;
+        if shared.seat.mode() == Mode::Off || shared.arena().is_none() {
+            return 0;
+        }
+        if let Some(local) = Local::current(shared) {
+            local.tell();
+        }
+        shared.seat.turn(|state| {
+            let applied = shared.seat.mode() == Mode::Tune;
+            gather(shared, &mut state.seen, &mut state.pool_told, now_ms);
+            state.orders.clear();
+            state.ace.turn(&state.seen, &shared.dials, &mut state.orders);
+            if applied {
+                for order in state.orders.list() {
+                    carry_out(shared, order.act);
+                }
+            }
+            let orders = state.orders.list();
+            P::on_turn(&Turn { seen: &state.seen, orders, applied });
+            orders.len()
+        })
+    }
+
+    /// One slow event of the calling thread. Every so many the clock is asked whether a turn is due.
+    #[inline]
+    pub(super) fn tick(&self) {
+        if let Some(local) = Local::current(&self.shared)
+            && local.tick()
+        {
+            self.pause(&local);
+        }
+    }
+
+    /// A pause for a thread that frees for others, of which each parcel was a slow event.
+    #[inline]
+    pub(super) fn take_breath(&self) {
+        if let Some(local) = Local::current(&self.shared)
+            && local.is_tired()
+        {
+            self.pause(&local);
+        }
+    }
+
+    /// The thread's countdown has ended.
+    #[cold]
+    #[inline(never)]
+    fn pause(&self, local: &Local<'_, P>) {
+        let seat = &self.shared.seat;
+        local.rest(seat.pace());
+        if seat.mode() == Mode::Off {
+            return;
+        }
+        local.tell();
+        if let Some(now) = P::now_ms()
+            && seat.is_due(now)
+        {
+            self.turn(now);
+        }
+    }
+}
+
+fn gather<P: Platform>(
+    shared: &Shared<P>,
+    seen: &mut Seen,
+    pool_told: &mut [u64; crate::meter::COUNTERS],
+    now_ms: u64,
+) {
+    seen.span_ms = if seen.now_ms == 0 { 0 } else { now_ms.saturating_sub(seen.now_ms) };
+    seen.now_ms = now_ms;
+    for class in SizeClass::all() {
+        let told = shared.board.take_class(class);
+        seen.classes[class.index()] = ClassSeen {
+            refills: told[ClassEvent::Refill as usize],
+            overflows: told[ClassEvent::Overflow as usize],
+            parcels: told[ClassEvent::Parcel as usize],
+            sent: told[ClassEvent::Sent as usize],
+        };
+    }
+    let mut counts = shared.board.take();
+    if let Some(mut pool) = shared.lock() {
+        for (sum, (count, told)) in
+            counts.iter_mut().zip(pool.meter.counts().into_iter().zip(&mut *pool_told))
+        {
+            *sum += count.wrapping_sub(*told);
+            *told = count;
+        }
+        seen.levels = pool.levels();
+    }
+    seen.levels.rss_bytes = P::resident_bytes();
+    seen.events = Events::of(counts);
+    (seen.began, seen.ended, seen.denied, seen.grown_units) = (0, 0, 0, 0);
+    while let Some(event) = shared.ring.pop() {
+        match event {
+            Event::Began => seen.began += 1,
+            Event::Ended => seen.ended += 1,
+            Event::Denied => seen.denied += 1,
+            Event::Grew(units) => seen.grown_units = seen.grown_units.saturating_add(units),
+        }
+    }
+    seen.dropped = shared.ring.take_dropped();
+}
+
+fn carry_out<P: Platform>(shared: &Shared<P>, act: Act) {
+    let dials = &shared.dials;
+    match act {
+        Act::Set(dial, value) => dials.set(dial, value),
+        Act::SetClass(class, dial, value) => dials.set_of_class(class, dial, value),
+        Act::Purge(keep_kib) => {
+            if let Some(mut pool) = shared.lock() {
+                pool.purge_above(keep_kib as usize * 1024);
+            }
+        }
+        Act::Trim => shared.seat.ask_for_trim(),
+        Act::Visit(_) | Act::Promote(_) => {}
+    }
+}
