@@ -86,8 +86,14 @@ dials! {
         "A superslab of which this share is used is asked to be backed by huge pages; 0: none.";
     Visits = "visits", 0..=1 << 16, 16,
         "Parcels of a sleeping thread's mail that are delivered for it before the heap grows.";
-    IdleTurns = "idle_turns", 0..=1 << 16, 0,
-        "Turns after which a thread that did nothing slow counts as asleep and its depot may be emptied; 0: never.";
+    IdleMs = "idle_ms", 0..=1 << 20, 500,
+        "Milliseconds after which a thread that did nothing slow counts as asleep, and a class that nobody refilled as idle; 0: never.";
+    CapThreadKib = "cap_thread_kib", 0..=1 << 20, 8192,
+        "KiB of blocks that the magazines of one thread may hold, all classes together, as far as ACE sets their room.";
+    CapProcessKib = "cap_process_kib", 0..=1 << 30, 64 << 10,
+        "The same for all threads together.";
+    MemoryWeight = "memory_weight", 0..=1000, 500,
+        "What memory counts against time when profiles are compared, in thousandths: 0 only time, 1000 only memory.";
 }
 
 /// Values that a reader takes together are kept in one word: it sees both old or both new.
