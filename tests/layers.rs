@@ -16,12 +16,13 @@ const PLAN: &[&str] = &[
     "pages",
     // lift
     "protocol",
+    "protocol/turnstile",
+    "protocol/hatch",
     "protocol/inbox",
     "protocol/live",
     "protocol/pair",
     "protocol/parking",
     "protocol/tier",
-    "protocol/turnstile",
     // window
     "stats",
     "ledger",
@@ -82,6 +83,7 @@ const NARROW: &[(&str, &[&str])] = &[
     ("sync", &["sync/scheduled"]),
     ("sync/scheduled", &[]),
     ("pages", &[]),
+    ("protocol/hatch", &["protocol/turnstile", "sync"]),
     ("protocol", &["sync"]),
     ("protocol/inbox", &["sync"]),
     ("protocol/live", &["sync"]),
@@ -91,7 +93,8 @@ const NARROW: &[(&str, &[&str])] = &[
     ("dials", &["protocol/pair", "size_class", "sync"]),
     ("meter", &["size_class", "stats", "sync"]),
     ("tiny/hot", &["address", "arena", "geometry", "protocol/live", "size_class", "tiny"]),
-    ("ring", &["protocol/turnstile", "sync"]),
+    ("protocol/turnstile", &["sync"]),
+    ("ring", &["protocol/hatch", "protocol/turnstile", "sync"]),
     (
         "ace",
         &[

@@ -4,8 +4,8 @@
 //! Counts travel by the [`crate::meter::Board`], so a dropped event loses no number.
 
 use crate::{
-    protocol::turnstile::Turnstile,
-    sync::{AtomicU32, Ordering},
+    protocol::{hatch::Hatch, turnstile::Turnstile},
+    sync::AtomicU32,
 };
 use core::cell::UnsafeCell;
 use heapless::Deque;
@@ -29,12 +29,11 @@ pub enum Event {
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Ring {
-    door: Turnstile,
-    dropped: AtomicU32,
+    hatch: Hatch,
     events: UnsafeCell<Deque<Event, RING>>,
 }
 
-// SAFETY: the events are touched only by who is inside the turnstile.
+// SAFETY: the events are touched only through the hatch, by one at a time.
 unsafe impl Sync for Ring {}
 
 impl Ring {
@@ -42,46 +41,36 @@ impl Ring {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            door: Turnstile::of(AtomicU32::new(0)),
-            dropped: AtomicU32::new(0),
+            hatch: Hatch::of(Turnstile::of(AtomicU32::new(0)), AtomicU32::new(0)),
             events: UnsafeCell::new(Deque::new()),
         }
     }
 
-    fn inside<T>(&self, work: impl FnOnce(&mut Deque<Event, RING>) -> T) -> Option<T> {
-        self.door.try_enter().then(|| {
-            // SAFETY: the turnstile lets one in at a time, and `work` can't reach the ring again.
-            let done = work(unsafe { &mut *self.events.get() });
-            self.door.leave();
-            done
-        })
-    }
-
     /// Tells ACE.
     pub fn push(&self, event: Event) {
-        if self.inside(|events| events.push_back(event).is_ok()) != Some(true) {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        // SAFETY: at the hatch, where one is at a time.
+        self.hatch.offer(|| unsafe { &mut *self.events.get() }.push_back(event).is_ok());
     }
 
     /// The oldest event; also `None` while somebody else is at the ring.
     pub fn pop(&self) -> Option<Event> {
-        self.inside(Deque::pop_front).flatten()
-    }
-
-    /// In the child of a fork: events that another thread was at are dropped.
-    ///
-    /// # Safety
-    /// There is one thread.
-    pub unsafe fn restart(&self) {
-        // SAFETY: nobody else is there, inside or outside.
-        unsafe { *self.events.get() = Deque::new() };
-        self.door.leave();
+        // SAFETY: as above.
+        self.hatch.poll(|| unsafe { &mut *self.events.get() }.pop_front())
     }
 
     /// Events that were dropped since this was last asked.
     pub fn take_dropped(&self) -> u32 {
-        self.dropped.swap(0, Ordering::Relaxed)
+        self.hatch.take_dropped()
+    }
+
+    /// In the child of a fork: the events are dropped, for another thread may have been at them.
+    ///
+    /// # Safety
+    /// There is one thread.
+    pub unsafe fn restart(&self) {
+        // SAFETY: nobody else is there, at the hatch or before it.
+        unsafe { *self.events.get() = Deque::new() };
+        self.hatch.reopen();
     }
 }
 
@@ -109,16 +98,5 @@ mod tests {
         assert_eq!(ring.pop(), None);
         ring.push(Event::Began);
         assert_eq!(ring.pop(), Some(Event::Began), "it goes on after having been full");
-    }
-
-    #[test]
-    fn who_finds_somebody_inside_drops_its_event() {
-        let ring = Ring::new();
-        ring.inside(|_| {
-            ring.push(Event::Began);
-            assert_eq!(ring.pop(), None);
-        });
-        assert_eq!(ring.take_dropped(), 1);
-        assert_eq!(ring.pop(), None);
     }
 }

@@ -19,6 +19,8 @@ const M3: (&str, &str) = ("M3", "slabs::two_adopters");
 const M4: (&str, &str) = ("M4", "superslabs::drain_and_free");
 const M5: (&str, &str) = ("M5", "superslabs::reuse");
 const M6: (&str, &str) = ("M6", "superslabs::retire");
+const M7: (&str, &str) = ("M7", "control::event_ring");
+const M8: (&str, &str) = ("M8", "control::dials");
 const M9: (&str, &str) = ("M9", "locks::fork");
 const M10: (&str, &str) = ("M10", "mail::late_free");
 const M11: (&str, &str) = ("M11", "mail::double_free");
@@ -273,5 +275,52 @@ pub const MUTANTS: &[Mutant] = &[
             "compare_exchange(tier, 0, Ordering::Relaxed, Ordering::Relaxed)",
         ],
         "The same, seen from the releasing side.",
+    ),
+    mutant(
+        M7,
+        "hatch-offer-without-door",
+        "hatch",
+        [
+            "if self.door.try_enter() {\n            let done = put();",
+            "{\n            let done = put();",
+        ],
+        "Two threads write into the ring at the same time.",
+    ),
+    mutant(
+        M7,
+        "hatch-leaves-before-it-takes",
+        "hatch",
+        [
+            "let taken = take();\n        self.door.leave();",
+            "self.door.leave();\n        let taken = take();",
+        ],
+        "ACE reads an event that is being written.",
+    ),
+    mutant(
+        M7,
+        "hatch-drops-in-two-steps",
+        "hatch",
+        [
+            "self.dropped.swap(0, Ordering::Relaxed)",
+            "{ let dropped = self.dropped.load(Ordering::Relaxed); self.dropped.store(0, Ordering::Relaxed); dropped }",
+        ],
+        "An event that is dropped meanwhile is not counted.",
+    ),
+    mutant(
+        M8,
+        "pair-set-in-two-steps",
+        "pair",
+        [
+            "self.word.set(Self::join(first, second));",
+            "self.word.set(Self::join(first, self.get().1));\n        self.word.set(Self::join(first, second));",
+        ],
+        "A reader may see the first number of the new setting with the second of the old one.",
+    ),
+    mutant(
+        M8,
+        "pair-get-in-two-steps",
+        "pair",
+        ["(word >> HALF, word & Self::MAX)", "(word >> HALF, self.word.get() & Self::MAX)"],
+        "The same, seen from the reader's side.",
     ),
 ];

@@ -30,7 +30,7 @@ impl Turnstile {
     #[inline]
     pub fn try_enter(&self) -> bool {
         // Acquire: pairs with the Release of `leave`; what was done inside before is ours to see.
-        self.word.swap(TAKEN, Ordering::Acquire) == FREE
+        self.word.compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     /// Leaves.

@@ -41,12 +41,27 @@ pub trait Live: 'static {
     fn retire(word: &RelaxedU32, bit: u32) -> bool;
 }
 
+pub trait Hatch: Send + Sync + 'static {
+    fn new() -> Self;
+    fn offer(&self, put: impl FnOnce() -> bool);
+    fn poll<T>(&self, take: impl FnOnce() -> Option<T>) -> Option<T>;
+    fn take_dropped(&self) -> u32;
+}
+
+pub trait Pair: Send + Sync + 'static {
+    fn new(first: u32, second: u32) -> Self;
+    fn get(&self) -> (u32, u32);
+    fn set(&self, first: u32, second: u32);
+}
+
 /// One version of all protocols.
 pub trait Kernels: 'static {
     type Inbox: Inbox;
     type Lock: Lock;
     type Tier: Tier;
     type Live: Live;
+    type Hatch: Hatch;
+    type Pair: Pair;
 }
 
 /// The text that the product runs.
@@ -57,15 +72,19 @@ impl Kernels for Production {
     type Lock = production::Lock;
     type Tier = ace_alloc::protocol::tier::TierWord;
     type Live = production::Live;
+    type Hatch = ace_alloc::protocol::hatch::Hatch;
+    type Pair = ace_alloc::protocol::pair::Pair;
 }
 
 mod production {
     use super::face;
-    use ace_alloc::protocol::{inbox, live, parking, tier};
+    use ace_alloc::protocol::{hatch, inbox, live, pair, parking, tier};
     face!(inbox, inbox);
     face!(tier, tier);
     face!(live, live);
     face!(parking, parking);
+    face!(hatch, hatch);
+    face!(pair, pair);
 }
 
 /// The futex system call: looking at the word and falling asleep is one step as to a wake, because both
@@ -157,6 +176,38 @@ macro_rules! face {
             }
         }
     };
+    (hatch, $module:ident) => {
+        impl $crate::kernels::Hatch for $module::Hatch {
+            fn new() -> Self {
+                let zero = || ace_alloc::sync::AtomicU32::new(0);
+                let door = ace_alloc::protocol::turnstile::Turnstile::of(zero());
+                $module::Hatch::of(door, zero())
+            }
+            fn offer(&self, put: impl FnOnce() -> bool) {
+                $module::Hatch::offer(self, put);
+            }
+            fn poll<T>(&self, take: impl FnOnce() -> Option<T>) -> Option<T> {
+                $module::Hatch::poll(self, take)
+            }
+            fn take_dropped(&self) -> u32 {
+                $module::Hatch::take_dropped(self)
+            }
+        }
+    };
+    (pair, $module:ident) => {
+        impl $crate::kernels::Pair for $module::Pair {
+            fn new(first: u32, second: u32) -> Self {
+                let word = $module::Pair::join(first, second);
+                $module::Pair::of(ace_alloc::sync::RelaxedU32::new(word))
+            }
+            fn get(&self) -> (u32, u32) {
+                $module::Pair::get(self)
+            }
+            fn set(&self, first: u32, second: u32) {
+                $module::Pair::set(self, first, second);
+            }
+        }
+    };
     (parking, $module:ident) => {
         pub struct Lock {
             word: ace_alloc::sync::AtomicU32,
@@ -209,6 +260,12 @@ macro_rules! version {
     (@part Live live $changed:ident) => {
         Live
     };
+    (@part Hatch hatch $changed:ident) => {
+        $changed::Hatch
+    };
+    (@part Pair pair $changed:ident) => {
+        $changed::Pair
+    };
     (@part $part:ident $kind:ident $changed:ident) => {
         <$crate::kernels::Production as $crate::kernels::Kernels>::$part
     };
@@ -220,6 +277,8 @@ macro_rules! version {
             type Lock = $crate::kernels::version!(@part Lock $kind $changed);
             type Tier = $crate::kernels::version!(@part Tier $kind $changed);
             type Live = $crate::kernels::version!(@part Live $kind $changed);
+            type Hatch = $crate::kernels::version!(@part Hatch $kind $changed);
+            type Pair = $crate::kernels::version!(@part Pair $kind $changed);
         }
     };
 }

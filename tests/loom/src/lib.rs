@@ -15,6 +15,7 @@
 //! | `mail` | M1, M2, M10, M11: blocks that are freed by other threads |
 //! | `slabs` | M3: who adopts a slab of the pool |
 //! | `superslabs` | M4, M5, M6: tiers, pins and release |
+//! | `control` | M7, M8: what threads tell ACE, and what it turns |
 //! | `locks` | M9 and the lock itself |
 //! | `../mutants.rs` | the seeded bugs: a table from which `build.rs` makes changed copies of the protocols |
 //!
@@ -22,6 +23,7 @@
 
 #![cfg(all(loom, test))]
 
+mod control;
 mod explore;
 mod house;
 mod kernels;
@@ -31,7 +33,7 @@ mod slabs;
 mod superslabs;
 
 /// The changed copies say `crate::sync`, as the production text does.
-use ace_alloc::sync;
+use ace_alloc::{protocol, sync};
 
 mod mutants {
     //! Written by `build.rs`.
