@@ -13,6 +13,8 @@ use crate::dials::{Dial, Dials};
 pub const REUSE_MS: u64 = 100;
 /// How much more is allowed than was wanted again so far.
 const FORESIGHT: u64 = 8;
+/// Units that one call brings back while a program wants what it gave back.
+const PREFAULT: u32 = 64;
 /// Less than this is not worth a call.
 const LEAST: u64 = 1 << 20;
 
@@ -23,6 +25,8 @@ pub struct Purge {
     purged: u64,
     refaulted: u64,
     purged_at: u64,
+    /// What was learned when the window opened.
+    base: u64,
     /// Low water of the window before this one, and of this one so far.
     low: u64,
     low_since: u64,
@@ -32,7 +36,7 @@ impl Purge {
     /// Nothing learned.
     #[must_use]
     pub const fn new() -> Self {
-        Self { purged: 0, refaulted: 0, purged_at: 0, low: u64::MAX, low_since: 0 }
+        Self { purged: 0, refaulted: 0, purged_at: 0, base: 0, low: u64::MAX, low_since: 0 }
     }
 
     fn learn(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
@@ -40,22 +44,29 @@ impl Purge {
             self.purged = 0;
             self.refaulted = 0;
         }
-        if seen.events.purged_bytes > 0 {
+        // Only what was given back before this turn can have been wanted again in it.
+        let refaulted = seen.events.refaulted_bytes;
+        if refaulted > 0 && self.purged > 0 {
+            self.refaulted += refaulted;
+            let learned = kib(dials.get(Dial::DirtyLearnedKib));
+            let wanted = self.refaulted.saturating_mul(FORESIGHT).min(self.purged);
+            // What is learned was kept when this was given back: it is needed besides.
+            let wanted = (self.base + wanted).min(seen.levels.committed_bytes);
+            if wanted > learned {
+                orders.set(dials, Dial::DirtyLearnedKib, to_kib(wanted), Reason::Refaulted);
+                orders.set(dials, Dial::PrefaultUnits, PREFAULT, Reason::Refaulted);
+                // What is free now was just learned to be needed: the low water begins anew.
+                self.low = u64::MAX;
+                self.low_since = seen.now_ms;
+            }
+        }
+        // Of purges in a long span nobody knows when they were; the benefit of the doubt goes to memory.
+        if seen.events.purged_bytes > 0 && seen.span_ms <= REUSE_MS {
+            if self.purged == 0 {
+                self.base = kib(dials.get(Dial::DirtyLearnedKib));
+            }
             self.purged += seen.events.purged_bytes;
             self.purged_at = seen.now_ms;
-        }
-        let refaulted = seen.events.refaulted_bytes;
-        if refaulted == 0 || self.purged == 0 {
-            return;
-        }
-        self.refaulted += refaulted;
-        let most = self.purged.min(seen.levels.committed_bytes);
-        let wanted = self.refaulted.saturating_mul(FORESIGHT).min(most);
-        if wanted > kib(dials.get(Dial::DirtyLearnedKib)) {
-            orders.set(dials, Dial::DirtyLearnedKib, to_kib(wanted), Reason::Refaulted);
-            // A new window: what is free now was just learned to be needed.
-            self.low = u64::MAX;
-            self.low_since = seen.now_ms;
         }
     }
 
@@ -64,17 +75,30 @@ impl Purge {
         if seen.now_ms < self.low_since + REUSE_MS {
             return;
         }
-        let unneeded = core::mem::replace(&mut self.low, seen.levels.dirty_bytes);
+        let low = core::mem::replace(&mut self.low, seen.levels.dirty_bytes);
         self.low_since = seen.now_ms;
         let learned = kib(dials.get(Dial::DirtyLearnedKib));
-        if learned == 0 || unneeded < LEAST {
+        if learned == 0 {
             return;
         }
-        let left = learned.saturating_sub(unneeded);
+        // An eighth is slack: a program does not fill its heap to the same byte each time.
+        let slack = learned / 8;
+        let unneeded = if low >= learned - slack { low } else { low.saturating_sub(slack) };
+        // Nothing free at all, and nothing wanted either, for as long: what was learned is history.
+        let idle = seen.levels.dirty_bytes == 0 && seen.events.refaulted_bytes == 0;
+        if unneeded < LEAST && !idle {
+            return;
+        }
+        let left = learned.saturating_sub(unneeded.max(slack));
         let left = if left < LEAST { 0 } else { left };
         orders.set(dials, Dial::DirtyLearnedKib, to_kib(left), Reason::Unneeded);
-        let keep = seen.levels.dirty_bytes.saturating_sub(unneeded);
-        orders.give(Act::Purge(to_kib(keep)), Reason::Unneeded);
+        if left == 0 {
+            orders.set(dials, Dial::PrefaultUnits, 0, Reason::Unneeded);
+        }
+        if unneeded >= LEAST {
+            let keep = seen.levels.dirty_bytes.saturating_sub(unneeded);
+            orders.give(Act::Purge(to_kib(keep)), Reason::Unneeded);
+        }
     }
 }
 
@@ -90,6 +114,7 @@ impl Policy for Purge {
     fn decide(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
         if seen.denied > 0 {
             orders.set(dials, Dial::DirtyLearnedKib, 0, Reason::Denied);
+            orders.set(dials, Dial::PrefaultUnits, 0, Reason::Denied);
             orders.give(Act::Purge(0), Reason::Denied);
             return;
         }
@@ -101,5 +126,130 @@ impl Policy for Purge {
 impl Default for Purge {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec::Vec;
+
+    const MIB: u64 = 1 << 20;
+
+    /// A heap of 1 GiB, a policy, and orders that are carried out.
+    struct Bench {
+        purge: Purge,
+        dials: Dials,
+        seen: Seen,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let mut seen = Seen::new();
+            seen.now_ms = 1000;
+            seen.levels.committed_bytes = 1024 * MIB;
+            Self { purge: Purge::new(), dials: Dials::new(), seen }
+        }
+
+        /// A turn `span_ms` after the last. Returns the least that a purge was to keep, in MiB.
+        fn turn(&mut self, span_ms: u64, [purged, refaulted, dirty, low]: [u64; 4]) -> Option<u64> {
+            self.seen.span_ms = span_ms;
+            self.seen.now_ms += span_ms;
+            self.seen.events.purged_bytes = purged * MIB;
+            self.seen.events.refaulted_bytes = refaulted * MIB;
+            self.seen.levels.dirty_bytes = dirty * MIB;
+            self.seen.levels.dirty_low_bytes = low * MIB;
+            let mut orders = Orders::new();
+            self.purge.decide(&self.seen, &self.dials, &mut orders);
+            let mut keep = None;
+            for order in orders.list() {
+                match order.act {
+                    Act::Set(dial, value) => self.dials.set(dial, value),
+                    Act::Purge(kib) => keep = Some(u64::from(kib) / 1024),
+                    other => panic!("not this policy's: {other:?}"),
+                }
+            }
+            keep
+        }
+
+        fn learned(&self) -> u64 {
+            u64::from(self.dials.get(Dial::DirtyLearnedKib)) / 1024
+        }
+    }
+
+    #[test]
+    fn reuse_at_once_raises_the_allowance_up_to_what_was_given_back() {
+        let mut bench = Bench::new();
+        bench.turn(20, [40, 0, 4, 4]);
+        assert_eq!(bench.learned(), 0);
+        bench.turn(20, [0, 2, 4, 4]);
+        assert_eq!(bench.learned(), 16);
+        bench.turn(20, [0, 20, 4, 4]);
+        assert_eq!(bench.learned(), 40);
+        bench.turn(20, [30, 0, 4, 4]);
+        bench.turn(20, [0, 30, 4, 0]);
+        assert_eq!(bench.learned(), 70, "what is needed besides what is kept");
+    }
+
+    #[test]
+    fn what_is_given_back_and_wanted_in_one_turn_teaches_nothing() {
+        let mut bench = Bench::new();
+        bench.turn(20, [40, 40, 4, 4]);
+        assert_eq!(bench.learned(), 0);
+    }
+
+    #[test]
+    fn late_reuse_teaches_nothing() {
+        let mut bench = Bench::new();
+        bench.turn(20, [40, 0, 4, 4]);
+        bench.turn(REUSE_MS + 1, [0, 40, 4, 4]);
+        assert_eq!(bench.learned(), 0);
+        bench.turn(REUSE_MS + 1, [40, 0, 4, 4]);
+        bench.turn(20, [0, 40, 4, 4]);
+        assert_eq!(bench.learned(), 0, "nobody knows when in that span it was given back");
+    }
+
+    #[test]
+    fn what_stays_free_goes_back_within_two_windows() {
+        let mut bench = Bench::new();
+        bench.turn(20, [200, 0, 4, 4]);
+        bench.turn(20, [0, 100, 4, 4]);
+        assert_eq!(bench.learned(), 200);
+        let kept: Vec<u64> = (0..20).filter_map(|_| bench.turn(20, [0, 0, 200, 200])).collect();
+        assert_eq!(kept, [0], "once, and all of it");
+        assert_eq!(bench.learned(), 0);
+        assert_eq!(bench.dials.get(Dial::PrefaultUnits), 0);
+    }
+
+    #[test]
+    fn a_heap_that_swings_keeps_what_it_learned() {
+        let mut bench = Bench::new();
+        bench.turn(20, [200, 0, 4, 4]);
+        bench.turn(20, [0, 100, 4, 4]);
+        for _ in 0..100 {
+            assert_eq!(bench.turn(20, [0, 0, 200, 10]), None);
+            assert_eq!(bench.turn(20, [0, 0, 10, 10]), None);
+        }
+        assert_eq!(bench.learned(), 200);
+    }
+
+    #[test]
+    fn what_was_learned_is_forgotten_even_if_nothing_is_free() {
+        let mut bench = Bench::new();
+        bench.turn(20, [200, 0, 4, 4]);
+        bench.turn(20, [0, 100, 0, 0]);
+        (0..2000).for_each(|_| assert_eq!(bench.turn(20, [0, 0, 0, 0]), None));
+        assert_eq!(bench.learned(), 0);
+    }
+
+    #[test]
+    fn a_request_that_found_no_memory_ends_all_patience() {
+        let mut bench = Bench::new();
+        bench.turn(20, [200, 0, 4, 4]);
+        bench.turn(20, [0, 100, 4, 4]);
+        bench.seen.denied = 1;
+        assert_eq!(bench.turn(20, [0, 0, 100, 100]), Some(0));
+        assert_eq!(bench.learned(), 0);
     }
 }
