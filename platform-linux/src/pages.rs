@@ -58,6 +58,34 @@ unsafe impl PageProvider for LinuxPages {
         }
     }
 
+    unsafe fn prefault(&self, range: Region) {
+        let _errno = KeepErrno::new();
+        // Linux 5.14. Older kernels refuse, and under a limit of memory it may stop half-way: the pages
+        // then come one by one, as without.
+        // SAFETY: the range is ours and writable (contract); what is there stays.
+        unsafe { libc::madvise(start(range), range.bytes, libc::MADV_POPULATE_WRITE) };
+    }
+
+    unsafe fn promote(&self, range: Region) -> bool {
+        let _errno = KeepErrno::new();
+        // SAFETY: the range is ours (contract); the advice changes no content.
+        if unsafe { libc::madvise(start(range), range.bytes, libc::MADV_HUGEPAGE) } != 0 {
+            return false;
+        }
+        // What is there already, at once (Linux 6.1). Where that is refused the kernel's own thread does
+        // it when it passes.
+        // SAFETY: as above.
+        unsafe { libc::madvise(start(range), range.bytes, libc::MADV_COLLAPSE) };
+        true
+    }
+
+    unsafe fn demote(&self, range: Region) {
+        let _errno = KeepErrno::new();
+        // The kernel would otherwise fill up again what is purged inside a huge page.
+        // SAFETY: the range is ours (contract); the advice changes no content.
+        unsafe { libc::madvise(start(range), range.bytes, libc::MADV_NOHUGEPAGE) };
+    }
+
     fn map(&self, bytes: usize, align: usize) -> Result<Region, OutOfPages> {
         let _errno = KeepErrno::new();
         map_aligned(bytes, align, READ_WRITE, 0)

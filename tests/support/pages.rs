@@ -1,7 +1,10 @@
 //! `MockPages`: pages from mmap, with the provider's contract checked on every call, a limit, and
 //! faults on demand. Memory that is not committed is inaccessible, so that a stray access is a crash.
 
+mod held;
+
 use ace_alloc::pages::{OutOfPages, PageProvider, Purged, Region};
+use held::{Held, map_aligned};
 use parking_lot::{Mutex, MutexGuard};
 use std::ops::Range;
 use std::ptr::{self, NonNull};
@@ -50,15 +53,10 @@ pub struct Ledger {
     pub mapped: usize,
     /// Regions mapped on their own.
     pub maps: usize,
-}
-
-#[derive(Debug)]
-struct Held {
-    start: usize,
-    bytes: usize,
-    /// One entry a page, up to the last that was ever committed; none for a region that was mapped on
-    /// its own.
-    committed: Vec<bool>,
+    /// Bytes that were brought in by prefault so far.
+    pub prefaulted: usize,
+    /// Bytes that are promoted.
+    pub promoted: usize,
 }
 
 #[derive(Debug)]
@@ -66,6 +64,7 @@ struct State {
     fault: Fault,
     limit: usize,
     refuse_purge: bool,
+    refuse_promote: bool,
     ledger: Ledger,
     reserved: Vec<Held>,
     mapped: Vec<Held>,
@@ -85,6 +84,7 @@ impl MockPages {
             fault: Fault::Never,
             limit,
             refuse_purge: false,
+            refuse_promote: false,
             ledger: Ledger::default(),
             reserved: Vec::new(),
             mapped: Vec::new(),
@@ -102,6 +102,11 @@ impl MockPages {
     /// Lets every purge be answered with [`Purged::Kept`].
     pub fn refuse_purge(&self, refuse: bool) {
         self.lock().refuse_purge = refuse;
+    }
+
+    /// Lets every promotion be refused.
+    pub fn refuse_promote(&self, refuse: bool) {
+        self.lock().refuse_promote = refuse;
     }
 
     /// What is handed out now.
@@ -182,7 +187,7 @@ unsafe impl PageProvider for MockPages {
         }
         let start = map_aligned(bytes, align, libc::PROT_NONE)?;
         let start_address = start.as_ptr().expose_provenance();
-        state.reserved.push(Held { start: start_address, bytes, committed: Vec::new() });
+        state.reserved.push(Held::new(start_address, bytes));
         state.ledger.reserved += bytes;
         Ok(Region { start, bytes })
     }
@@ -220,14 +225,52 @@ unsafe impl PageProvider for MockPages {
         if Self::admit(&mut state).is_err() || state.refuse_purge {
             return Purged::Kept;
         }
-        let pages = state.reserved[held].committed.get(first..first + range.bytes / PAGE);
-        let committed = pages.is_some_and(|pages| pages.iter().all(|page| *page));
-        assert!(committed, "purge of a page that was never committed");
+        let (held, pages) = (&state.reserved[held], range.bytes / PAGE);
+        assert!(held.is_committed(first, pages), "purge of a page that was never committed");
+        assert!(!held.is_promoted(first, pages), "purge inside a promoted range");
         // SAFETY: the range is committed memory of ours and the caller needs its content no more.
         let failed =
             unsafe { libc::madvise(range.start.as_ptr().cast(), range.bytes, libc::MADV_DONTNEED) };
         assert_eq!(failed, 0, "madvise of private anonymous memory");
         Purged::Zeroed
+    }
+
+    unsafe fn prefault(&self, range: Region) {
+        let mut state = self.lock();
+        let (held, first) = locate(&state, range);
+        let committed = state.reserved[held].is_committed(first, range.bytes / PAGE);
+        assert!(committed, "prefault of a page that was never committed");
+        state.ledger.prefaulted += range.bytes;
+        // A kernel before 5.14 refuses.
+        // SAFETY: the range is committed memory of ours; what is there stays.
+        unsafe {
+            libc::madvise(range.start.as_ptr().cast(), range.bytes, libc::MADV_POPULATE_WRITE);
+        }
+    }
+
+    unsafe fn promote(&self, range: Region) -> bool {
+        let mut state = self.lock();
+        let (held, first) = locate(&state, range);
+        let pages = range.bytes / PAGE;
+        let State { reserved, ledger, refuse_promote, .. } = &mut *state;
+        let held = &mut reserved[held];
+        assert!(held.is_committed(first, pages), "promotion of a page that was never committed");
+        assert!(!held.is_promoted(first, pages), "promoted twice");
+        if *refuse_promote {
+            return false;
+        }
+        held.promoted.push((first, pages));
+        ledger.promoted += range.bytes;
+        true
+    }
+
+    unsafe fn demote(&self, range: Region) {
+        let mut state = self.lock();
+        let (held, first) = locate(&state, range);
+        let promoted = &mut state.reserved[held].promoted;
+        let at = promoted.iter().position(|&one| one == (first, range.bytes / PAGE));
+        promoted.swap_remove(at.expect("a range that was promoted"));
+        state.ledger.promoted -= range.bytes;
     }
 
     fn map(&self, bytes: usize, align: usize) -> Result<Region, OutOfPages> {
@@ -290,7 +333,7 @@ unsafe impl PageProvider for MockPages {
 impl State {
     fn hold(&mut self, start: NonNull<u8>, bytes: usize) {
         let start = start.as_ptr().expose_provenance();
-        self.mapped.push(Held { start, bytes, committed: Vec::new() });
+        self.mapped.push(Held::new(start, bytes));
         self.ledger.mapped += bytes;
         self.ledger.maps += 1;
     }
@@ -325,26 +368,4 @@ fn locate(state: &State, range: Region) -> (usize, usize) {
     let held = state.reserved.iter().position(inside);
     let held = held.unwrap_or_else(|| panic!("{range:?} lies in no reserved region"));
     (held, (start - state.reserved[held].start) / PAGE)
-}
-
-fn map_aligned(bytes: usize, align: usize, protection: i32) -> Result<NonNull<u8>, OutOfPages> {
-    let span = bytes.checked_add(align).ok_or(OutOfPages)?;
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-    // SAFETY: a fresh anonymous mapping at an address that the kernel chooses.
-    let raw = unsafe { libc::mmap(ptr::null_mut(), span, protection, flags, -1, 0) };
-    if raw == libc::MAP_FAILED {
-        return Err(OutOfPages);
-    }
-    let raw = raw.cast::<u8>();
-    let head = raw.addr().next_multiple_of(align) - raw.addr();
-    let tail = span - head - bytes;
-    let start = raw.wrapping_add(head);
-    for (at, length) in [(raw, head), (start.wrapping_add(bytes), tail)] {
-        if length > 0 {
-            // SAFETY: the pages before and after the aligned part of the mapping just made.
-            let failed = unsafe { libc::munmap(at.cast(), length) };
-            assert_eq!(failed, 0, "munmap of a part of a fresh mapping");
-        }
-    }
-    NonNull::new(start).ok_or(OutOfPages)
 }
