@@ -44,7 +44,7 @@ pub struct Arena<G: Geometry> {
     prefixes: NonNull<Prefix>,
     bitmaps: NonNull<u8>,
     live: NonNull<u8>,
-    dirty: NonNull<RelaxedU64>,
+    memory: NonNull<RelaxedU64>,
     supers: NonNull<Superslab>,
     serving: NonNull<RelaxedU64>,
     heaps: NonNull<u8>,
@@ -216,9 +216,20 @@ impl<G: Geometry> Arena<G> {
     /// Dirty bits of 64 units: set for free units that may hold memory of the system.
     #[inline]
     pub fn dirty_word(&self, word: usize) -> &RelaxedU64 {
-        debug_assert!(word * 64 < self.units as usize + 63);
-        // SAFETY: A1; the table is committed as a whole.
-        unsafe { self.dirty.add(word).as_ref() }
+        self.memory_word(word * 2)
+    }
+
+    /// Purged bits of 64 units: set for free units whose memory was given back to the system.
+    #[inline]
+    pub fn purged_word(&self, word: usize) -> &RelaxedU64 {
+        self.memory_word(word * 2 + 1)
+    }
+
+    /// Dirty and purged words stand side by side: who changes one changes the other.
+    fn memory_word(&self, at: usize) -> &RelaxedU64 {
+        debug_assert!(at / 2 * 64 < self.units as usize + 63);
+        // SAFETY: A1; the table is committed as a whole, and has two words for each 64 units.
+        unsafe { self.memory.add(at).as_ref() }
     }
 
     /// The record of the superslab with this number.

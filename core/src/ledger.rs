@@ -39,10 +39,14 @@ pub struct Uses {
     pub slabs: usize,
     /// Empty slabs in the warm pool.
     pub warm: usize,
+    /// Runs of units in the warm pool's reserves: nothing is in them.
+    pub reserved: usize,
     /// Units that chunks live in.
     pub chunks: usize,
-    /// Units of superslabs that nothing is in.
+    /// Units of Live superslabs that nothing is in, but for those in reserve.
     pub unused: usize,
+    /// Units of Draining superslabs that nothing is in.
+    pub draining: usize,
     /// Large blocks, rounded up to units.
     pub large: usize,
     /// The table of huge blocks.
@@ -60,6 +64,12 @@ pub struct Counted {
     pub large_blocks: usize,
     /// Slabs in the warm pool by the counters of the classes; the walk is over their lists.
     pub warm: usize,
+    /// Runs in reserve.
+    pub reserved: usize,
+    /// Units set aside for chunks; the walk takes for such what it finds in use and can't explain otherwise.
+    pub chunks: usize,
+    /// Units of Live superslabs that nothing is in, those in reserve included.
+    pub live_unused: usize,
 }
 
 /// One size class in a ledger. Counts are of blocks, but for the first two.
@@ -156,18 +166,23 @@ impl Ledger {
     /// # Errors
     /// The first thing that does not come out.
     pub fn audit_units(&self) -> Result<(), Imbalance> {
-        let Uses { slabs, warm, chunks, unused, large, huge_table, free } = self.uses;
-        let found = slabs + warm + chunks + unused + large + huge_table + free;
+        let Uses { slabs, warm, reserved, chunks, unused, draining, large, huge_table, free } =
+            self.uses;
+        let in_superslabs = slabs + warm + reserved + chunks + unused + draining;
+        let found = in_superslabs + large + huge_table + free;
         if found != self.committed_bytes {
             return Err(Imbalance::Units { found, committed: self.committed_bytes });
         }
-        let Counted { free: free_counted, large_blocks, warm: warm_counted } = self.counted;
-        let chunks = self.chunks;
+        let counted = self.counted;
+        let Chunks { room, spare, untouched } = self.chunks;
         for (of, counted, found) in [
-            ("bytes of free runs", free_counted, free),
-            ("large blocks", large_blocks, self.large.blocks),
-            ("bytes of warm slabs", warm_counted, warm),
-            ("chunks", chunks.spare + chunks.untouched + chunks.in_use(), chunks.room),
+            ("bytes of free runs", counted.free, free),
+            ("large blocks", counted.large_blocks, self.large.blocks),
+            ("bytes of warm slabs", counted.warm, warm),
+            ("bytes in reserve", counted.reserved, reserved),
+            ("bytes of chunks", counted.chunks, chunks),
+            ("unused bytes that serve", counted.live_unused, unused + reserved),
+            ("chunks", spare + untouched + self.chunks.in_use(), room),
         ] {
             if counted != found {
                 return Err(Imbalance::Counter { of, counted, found });

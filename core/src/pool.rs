@@ -14,7 +14,7 @@ use crate::{
     ace::Levels,
     arena::Arena,
     chunk::ChunkStack,
-    dials::Dials,
+    dials::{Dial, Dials},
     geometry::Geometry,
     huge::HugeTable,
     meter::{Board, Meter},
@@ -25,7 +25,7 @@ use crate::{
     seat::Seat,
     size_class::SizeClass,
     slab::SlabList,
-    span::{SpanKind, Spans},
+    span::{SpanKind, Spans, Taken},
     stats::BlockStats,
     superslab::Supers,
     sync::{AtomicBool, AtomicU32, Ordering},
@@ -45,7 +45,6 @@ const HURRY_BYTES: u64 = 4 << 20;
 struct Warm {
     slabs: SlabList,
     len: u32,
-    carved: u32,
 }
 
 /// State behind the lock.
@@ -56,8 +55,12 @@ pub struct Pool {
     /// Superslabs.
     pub supers: Supers,
     warm: [Warm; SizeClass::COUNT],
+    /// Units of slabs in the lists of `warm`.
+    warm_units: u32,
     partial: [SlabList; SizeClass::COUNT],
     chunks: ChunkStack,
+    /// Units set aside for chunks.
+    chunk_units: u32,
     chunk_run: core::ops::Range<u32>,
     chunks_swept: usize,
     /// Refaulted bytes that ACE has seen.
@@ -125,9 +128,11 @@ impl<P: Platform> Shared<P> {
         let pool = Pool {
             spans: Spans::new(),
             supers: Supers::new(),
-            warm: [const { Warm { slabs: SlabList::new(), len: 0, carved: 0 } }; SizeClass::COUNT],
+            warm: [const { Warm { slabs: SlabList::new(), len: 0 } }; SizeClass::COUNT],
+            warm_units: 0,
             partial: [const { SlabList::new() }; SizeClass::COUNT],
             chunks: ChunkStack::new(),
+            chunk_units: 0,
             chunk_run: 0..0,
             chunks_swept: 0,
             refaults_seen: 0,
@@ -254,10 +259,11 @@ impl<'a, P: Platform> Locked<'a, P> {
         self.spans.take(arena, units, align, kind)
     }
 
-    /// Bytes of units in use, roughly: what the share of dirty memory is measured against.
+    /// Bytes of units in which something is: slabs of threads, large blocks, chunks. What the share of dirty
+    /// memory is measured against.
     fn used_bytes(&self) -> usize {
-        let free = self.spans.free_units().max(self.spans.dirty_units());
-        self.spans.committed().saturating_sub(free) as usize * P::Geometry::UNIT
+        let free = self.spans.free_units() + self.supers.free_units() + self.warm_units;
+        (self.spans.committed() - free) as usize * P::Geometry::UNIT
     }
 
     /// How things stand, for a turn of ACE, which has seen them then.
@@ -266,7 +272,7 @@ impl<'a, P: Platform> Locked<'a, P> {
         self.refaults_seen = self.meter.refaulted_bytes.get();
         let counts = self.supers.counts();
         let whole = u64::from(counts.live * P::Geometry::SUPERSLAB_UNITS);
-        let room = u64::from(self.supers.live_free()) * 1000;
+        let room = u64::from(self.supers.live_free_units()) * 1000;
         Levels {
             committed_bytes: bytes(self.spans.committed()),
             used_bytes: self.used_bytes() as u64,
@@ -290,14 +296,25 @@ impl<'a, P: Platform> Locked<'a, P> {
             // SAFETY: the units were just taken from the free ones of the arena.
             unsafe { self.shared.pages.populate(arena.region(head, units)) }.ok()?;
         }
-        let dirty = self.spans.unsoil(arena, head, units);
-        if dirty < units && self.meter.purges.get() > 0 {
-            self.meter.refaulted_bytes.add(u64::from(units - dirty) << P::Geometry::UNIT_SHIFT);
-            if self.meter.refaulted_bytes.get() - self.refaults_seen > HURRY_BYTES {
-                self.shared.seat.hurry();
-            }
+        self.prefault(head, units);
+        let Taken { dirty, purged } = self.spans.unsoil(arena, head, units);
+        self.meter.refaulted_bytes.add(u64::from(purged) << P::Geometry::UNIT_SHIFT);
+        if self.meter.refaulted_bytes.get() - self.refaults_seen > HURRY_BYTES {
+            self.shared.seat.hurry();
         }
         Some(dirty)
+    }
+
+    /// Brings in memory that was given back and is about to be used again, as much as the dial says.
+    fn prefault(&self, head: u32, units: u32) {
+        let most = self.shared.dials.get(Dial::PrefaultUnits);
+        if most > 0
+            && let Some((first, units)) = self.spans.first_purged(self.arena, head, units)
+        {
+            let range = self.arena.region(first, units.min(most));
+            // SAFETY: the units are committed, and were just taken from the free ones of the arena.
+            unsafe { self.shared.pages.prefault(range) };
+        }
     }
 
     /// Gives memory back if there is more dirty free memory than the dials and experience allow.
@@ -322,11 +339,57 @@ impl<'a, P: Platform> Locked<'a, P> {
             return 0;
         }
         let (arena, shared) = (self.arena, self.shared);
+        let Pool { spans, supers, .. } = &mut *self.pool;
         // An eighth below the limit, so that the next free does not come here at once.
-        let units = self.spans.purge(arena, &shared.pages, keep - keep / 8);
+        let units = spans.purge(arena, keep - keep / 8, |head, units| {
+            let step = P::Geometry::SUPERSLAB_UNITS;
+            for number in head / step..=(head + units - 1) / step {
+                demote(shared, arena, supers, number);
+            }
+            // SAFETY: S3: the units are free, so committed and needed by nobody.
+            unsafe { shared.pages.purge(arena.region(head, units)) }
+        });
         let bytes = units as usize * P::Geometry::UNIT;
         self.meter.purges.add(1);
         self.meter.purged_bytes.add(bytes as u64);
         bytes
+    }
+
+    /// Asks for huge pages behind Live superslabs that are used as much as the dial says, at most `budget`
+    /// of them. Returns how many. The system may copy each of them, under the lock: a few a call.
+    #[cold]
+    #[inline(never)]
+    pub fn promote(&mut self, budget: usize) -> usize {
+        let permille = self.shared.dials.get(Dial::PromotePermille);
+        let (arena, step) = (self.arena, P::Geometry::SUPERSLAB_UNITS);
+        let numbers = self.spans.committed() / step;
+        let mut promoted = 0;
+        while permille > 0
+            && promoted < budget
+            && let Some(number) = self.supers.next_to_promote(arena, numbers, permille)
+        {
+            // SAFETY: the units of a superslab are committed.
+            if !unsafe { self.shared.pages.promote(arena.region(number * step, step)) } {
+                break;
+            }
+            self.supers.set_promoted(arena, number, true);
+            promoted += 1;
+        }
+        promoted
+    }
+}
+
+/// Small pages again, if it was huge ones: before pages inside are given back, or all of the superslab.
+fn demote<P: Platform>(
+    shared: &Shared<P>,
+    arena: &Arena<P::Geometry>,
+    supers: &mut Supers,
+    number: u32,
+) {
+    if arena.superslab(number).is_promoted() {
+        let step = P::Geometry::SUPERSLAB_UNITS;
+        // SAFETY: the units are committed.
+        unsafe { shared.pages.demote(arena.region(number * step, step)) };
+        supers.set_promoted(arena, number, false);
     }
 }

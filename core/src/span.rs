@@ -8,13 +8,9 @@
 //! * S3 A set dirty bit belongs to a free unit: a unit of a free run, a free unit of a superslab, or of
 //!   an empty slab in the warm pool. `dirty_units` counts the set bits.
 //! * S4 A dirty unit was in use since it was last purged; so it has memory, if its provider populates.
+//! * S5 A set purged bit belongs to a free unit that is not dirty, and was purged since it was last in use.
 
-use crate::{
-    arena::Arena,
-    geometry::Geometry,
-    pages::{PageProvider, Purged},
-    prefix::NO_UNIT,
-};
+use crate::{arena::Arena, geometry::Geometry, pages::Purged, prefix::NO_UNIT};
 use core::cell::Cell;
 
 /// What a run of units is.
@@ -74,6 +70,15 @@ impl SpanRecord {
         self.next.set(bytes as u32);
         self.prev.set((bytes as u64 >> 32) as u32);
     }
+}
+
+/// What units were before they were taken into use; the others were never in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Units that may hold old content; all others read as zero.
+    pub dirty: u32,
+    /// Units whose memory was given back to the system and now comes back.
+    pub purged: u32,
 }
 
 const EXACT_BINS: u32 = 64;
@@ -298,28 +303,45 @@ impl Spans {
         all
     }
 
-    /// Notes that these units are in use now. Returns how many may hold old content; the others read
-    /// as zero.
-    pub fn unsoil<G: Geometry>(&mut self, arena: &Arena<G>, head: u32, units: u32) -> u32 {
-        let mut dirty = 0;
+    /// The first run of purged units among these, as its first unit and its length (within one word of the
+    /// bitmap).
+    pub fn first_purged<G: Geometry>(
+        &self,
+        arena: &Arena<G>,
+        head: u32,
+        units: u32,
+    ) -> Option<(u32, u32)> {
+        let mut first = None;
         for_words(head, units, |word, mask| {
-            let bits = arena.dirty_word(word);
-            dirty += (mask & bits.get()).count_ones();
-            bits.set(bits.get() & !mask);
+            first = first.or_else(|| first_run(arena.purged_word(word).get() & mask, word));
         });
-        self.dirty_units -= dirty;
-        self.dirty_low = self.dirty_low.min(self.dirty_units);
-        dirty
+        first
     }
 
-    /// Gives dirty units back to the system until at most `keep` are left. Returns units given back.
-    /// Goes round the range like a clock's hand, so that what was just freed is not always first.
+    /// Notes that these units are in use now.
+    pub fn unsoil<G: Geometry>(&mut self, arena: &Arena<G>, head: u32, units: u32) -> Taken {
+        let mut taken = Taken { dirty: 0, purged: 0 };
+        for_words(head, units, |word, mask| {
+            let (dirty, purged) = (arena.dirty_word(word), arena.purged_word(word));
+            taken.dirty += (mask & dirty.get()).count_ones();
+            taken.purged += (mask & purged.get()).count_ones();
+            dirty.set(dirty.get() & !mask);
+            purged.set(purged.get() & !mask);
+        });
+        self.dirty_units -= taken.dirty;
+        self.dirty_low = self.dirty_low.min(self.dirty_units);
+        taken
+    }
+
+    /// Gives dirty units back to the system by `give`, which is told the first and the number of units of
+    /// a run, until at most `keep` are left. Returns units given back. Goes round the range like a clock's
+    /// hand, so that what was just freed is not always first.
     #[inline(never)]
-    pub fn purge<G: Geometry, P: PageProvider>(
+    pub fn purge<G: Geometry>(
         &mut self,
         arena: &Arena<G>,
-        pages: &P,
         keep: u32,
+        mut give: impl FnMut(u32, u32) -> Purged,
     ) -> u32 {
         let words = (self.committed as usize).div_ceil(64);
         let mut purged = 0;
@@ -330,16 +352,17 @@ impl Spans {
             }
             word = if word < words { word } else { 0 };
             while let Some((head, units)) = first_run(arena.dirty_word(word).get(), word) {
-                self.unsoil(arena, head, units);
-                // SAFETY: S3: the units are free, so committed and needed by nobody.
-                if unsafe { pages.purge(arena.region(head, units)) } == Purged::Zeroed {
-                    purged += units;
-                } else {
-                    // The system kept it; the content is still there, so the unit is still dirty.
-                    self.soil(arena, head, units);
+                if give(head, units) == Purged::Kept {
+                    // The content is still there, so the units are still dirty.
                     self.purge_cursor = word + 1;
                     return purged;
                 }
+                self.unsoil(arena, head, units);
+                for_words(head, units, |word, mask| {
+                    let bits = arena.purged_word(word);
+                    bits.set(bits.get() | mask);
+                });
+                purged += units;
             }
             word += 1;
         }

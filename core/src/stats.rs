@@ -63,9 +63,9 @@ pub struct Events {
     pub overflows: u64,
     /// Blocks that went from magazines and chunks back into slabs.
     pub flushed_blocks: u64,
-    /// A slab was wanted and the warm pool had one.
+    /// A slab was wanted and the warm pool had one, or a run of units for one.
     pub warm_hits: u64,
-    /// A slab was wanted and had to be carved from a superslab.
+    /// A slab was wanted and a superslab had to be searched for.
     pub warm_misses: u64,
     /// Blocks sent home to another thread's heap.
     pub remote_sent: u64,
@@ -79,7 +79,8 @@ pub struct Events {
     pub purges: u64,
     /// Bytes given back by them.
     pub purged_bytes: u64,
-    /// Bytes that had been given back to the system and were taken into use again.
+    /// Bytes that were given back and then taken into use again: their pages come back one fault at a
+    /// time, or by [`crate::dials::Dial::PrefaultUnits`]. Memory that was never in use is not counted.
     pub refaulted_bytes: u64,
     /// Blocks freed for another thread while not even a page for a parcel was to be had: they went home
     /// one by one.
@@ -93,6 +94,12 @@ pub struct Superslabs {
     pub live: u32,
     /// Nearly empty: serve none, so that they can be released.
     pub draining: u32,
+    /// Of both, those that the system was asked to back with huge pages.
+    pub promoted: u32,
     /// Handed back to the span allocator since the heap began.
     pub released: u32,
+    /// Times that one began to drain since the heap began.
+    pub drained: u32,
+    /// Times that a draining one had to serve again because nobody else had room.
+    pub revived: u32,
 }

@@ -18,7 +18,7 @@ struct Plan {
     prefixes: usize,
     bitmaps: usize,
     live: usize,
-    dirty: usize,
+    memory: usize,
     supers: usize,
     serving: usize,
     heaps: usize,
@@ -37,8 +37,8 @@ impl<G: Geometry> Arena<G> {
         let prefixes = spans + align_up(n * size_of::<SpanRecord>(), page);
         let bitmaps = prefixes + align_up(tables * size_of::<Prefix>(), page);
         let live = bitmaps + align_up(tables * Self::BITS_BYTES, page);
-        let dirty = live + align_up(n * Self::BITS_BYTES, page);
-        let supers = dirty + align_up(n.div_ceil(64) * 8, page);
+        let memory = live + align_up(n * Self::BITS_BYTES, page);
+        let supers = memory + align_up(Self::memory_bytes(units), page);
         let serving = supers + align_up(supers_n * size_of::<Superslab>(), page);
         let heaps = serving + align_up(supers_n.div_ceil(64) * 8 * Superslab::LISTS, page);
         // At most a sixteenth of the range for heap records; threads beyond that share the pool.
@@ -55,7 +55,7 @@ impl<G: Geometry> Arena<G> {
             prefixes,
             bitmaps,
             live,
-            dirty,
+            memory,
             supers,
             serving,
             heaps,
@@ -97,7 +97,7 @@ impl<G: Geometry> Arena<G> {
             prefixes: at(plan.prefixes).cast(),
             bitmaps: at(plan.bitmaps),
             live: at(plan.live),
-            dirty: at(plan.dirty).cast(),
+            memory: at(plan.memory).cast(),
             supers: at(plan.supers).cast(),
             serving: at(plan.serving).cast(),
             heaps: at(plan.heaps),
@@ -119,11 +119,19 @@ impl<G: Geometry> Arena<G> {
         ]
     }
 
+    /// Bytes of the dirty and the purged bits of so many units.
+    const fn memory_bytes(units: u32) -> usize {
+        (units as usize).div_ceil(64) * 2 * size_of::<u64>()
+    }
+
     /// The two small tables that searches use from their first to their last word, and their bytes.
     fn searched(&self, page: usize) -> [(NonNull<u8>, usize); 2] {
-        let dirty = (self.units as usize).div_ceil(64) * 8;
+        let memory = Self::memory_bytes(self.units);
         let serving = self.serving_words() * 8 * Superslab::LISTS;
-        [(self.dirty.cast(), align_up(dirty, page)), (self.serving.cast(), align_up(serving, page))]
+        [
+            (self.memory.cast(), align_up(memory, page)),
+            (self.serving.cast(), align_up(serving, page)),
+        ]
     }
 
     /// Bytes of a growing table that are committed for the units below `to`.

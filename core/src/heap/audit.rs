@@ -46,7 +46,7 @@ pub(super) fn ledger_of<P: Platform>(shared: &Shared<P>) -> Ledger {
     {
         read_counters(&pool, &mut ledger);
         walk_spans(&pool, &mut ledger);
-        // What is in use inside superslabs, and is neither routed nor warm, holds chunks.
+        // What is in use inside superslabs, and is neither routed, in reserve nor warm, holds chunks.
         ledger.uses.chunks = ledger.uses.chunks.saturating_sub(ledger.uses.warm);
         let (spare, untouched, in_a_unit) = pool.chunk_counts();
         let room = ledger.uses.chunks / P::Geometry::UNIT * in_a_unit;
@@ -66,6 +66,9 @@ fn read_counters<P: Platform>(pool: &Locked<'_, P>, ledger: &mut Ledger) {
     ledger.threads = pool.threads;
     ledger.counted.free = pool.spans.free_units() as usize * unit;
     ledger.counted.large_blocks = pool.large_blocks().blocks;
+    ledger.counted.reserved = pool.supers.reserved_units() as usize * unit;
+    ledger.counted.chunks = pool.chunk_units() as usize * unit;
+    ledger.counted.live_unused = pool.supers.live_free_units() as usize * unit;
     for class in SizeClass::all() {
         let bytes = usize::from(P::Geometry::CLASSES[class.index()].units) * unit;
         let (counted, listed) = pool.warm_slabs(class);
@@ -101,7 +104,8 @@ fn walk_superslab<P: Platform>(pool: &Locked<'_, P>, first: u32, ledger: &mut Le
     let arena = pool.arena;
     let end = first + P::Geometry::SUPERSLAB_UNITS;
     let superslab = arena.superslab(first / P::Geometry::SUPERSLAB_UNITS);
-    if superslab.tier.get() == Tier::Free {
+    let tier = superslab.tier.get();
+    if tier == Tier::Free {
         return;
     }
     let mut unit = first;
@@ -121,7 +125,15 @@ fn walk_superslab<P: Platform>(pool: &Locked<'_, P>, first: u32, ledger: &mut Le
         }
         let uses = &mut ledger.uses;
         let free = superslab.is_free(unit - first);
-        *(if free { &mut uses.unused } else { &mut uses.chunks }) += P::Geometry::UNIT;
+        let reserved = pool.supers.is_reserved::<P::Geometry>(unit);
+        let place = match (free, reserved, tier) {
+            (true, false, Tier::Live) => &mut uses.unused,
+            (true, false, _) => &mut uses.draining,
+            (false, true, Tier::Live) => &mut uses.reserved,
+            // R1 is broken if it is in reserve: the reserve's counter will tell.
+            _ => &mut uses.chunks,
+        };
+        *place += P::Geometry::UNIT;
         unit += 1;
     }
 }

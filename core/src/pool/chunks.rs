@@ -29,7 +29,11 @@ impl<P: Platform> Locked<'_, P> {
             return Some(number + FIRST_CHUNK);
         }
         let unit = self.take_units(1)?;
-        self.spans.unsoil(arena, unit, 1);
+        if self.take_into_use(unit, 1).is_none() {
+            self.give_unused(unit, 1);
+            return None;
+        }
+        self.chunk_units += 1;
         self.chunk_run = unit * Self::CHUNKS..(unit + 1) * Self::CHUNKS;
         self.chunk_run.next().map(|number| number + FIRST_CHUNK)
     }
@@ -74,6 +78,7 @@ impl<P: Platform> Locked<'_, P> {
                     if whole < Self::CHUNKS {
                         self.chunk_run = 0..0;
                     }
+                    self.chunk_units -= 1;
                     self.give_units(unit, 1);
                 }
             }
@@ -86,6 +91,11 @@ impl<P: Platform> Locked<'_, P> {
     /// Spare chunks, those never handed out yet, and the number of chunks a unit has room for.
     pub fn chunk_counts(&self) -> (usize, usize, usize) {
         (self.chunks.len(), self.chunk_run.len(), Self::CHUNKS as usize)
+    }
+
+    /// Units set aside for chunks.
+    pub fn chunk_units(&self) -> u32 {
+        self.chunk_units
     }
 
     /// Chunks of this unit that were ever handed out: all, but for the unit that is being begun.

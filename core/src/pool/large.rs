@@ -115,7 +115,11 @@ impl<P: Platform> Locked<'_, P> {
         let Some(head) = self.take_span(units, 1, SpanKind::Large) else { return false };
         let arena = self.arena;
         let start = arena.unit_start(head);
-        if self.spans.unsoil(arena, head, units) > 0 {
+        let Some(dirty) = self.take_into_use(head, units) else {
+            self.spans.free(arena, head, units);
+            return false;
+        };
+        if dirty > 0 {
             // SAFETY: the units are ours and `bytes` long.
             unsafe { start.write_bytes(0, bytes) };
         }

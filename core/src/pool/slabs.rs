@@ -1,6 +1,6 @@
 //! Slabs of the pool: adopted, published, kept warm, orphaned. Floor: 1st.
 
-use super::Locked;
+use super::{Locked, demote};
 use crate::{
     arena::{Arena, Entry},
     dials::Dial,
@@ -13,16 +13,24 @@ use crate::{
 };
 
 impl<'a, P: Platform> Locked<'a, P> {
-    /// Takes an aligned run of 1, 2 or 4 units from a superslab, if need be a new one.
+    /// Takes an aligned run of 1, 2 or 4 units: one that is ready, or from a superslab, if need be a new
+    /// one.
     pub(super) fn take_units(&mut self, units: u32) -> Option<u32> {
-        let arena = self.arena;
-        if let Some(head) = self.supers.take(arena, units) {
+        let ready = self.supers.take_reserved::<P::Geometry>(units);
+        ready.or_else(|| self.search_units(units))
+    }
+
+    /// Secondary prefill: a search brings a few runs more, which wait in the reserve, so that the pool
+    /// does not swing between none and one. The heap does not grow for runs that nobody asked for.
+    fn search_units(&mut self, units: u32) -> Option<u32> {
+        let (arena, besides) = (self.arena, self.shared.dials.get(Dial::WarmPrefill));
+        if let Some(head) = self.supers.take(arena, units, besides) {
             return Some(head);
         }
         let whole = P::Geometry::SUPERSLAB_UNITS;
         let first = self.take_span(whole, whole, SpanKind::Superslab)?;
         self.supers.found(arena, first);
-        self.supers.take(arena, units)
+        self.supers.take(arena, units, besides)
     }
 
     /// Gives such a run back, and with it the superslab if that is empty now.
@@ -33,20 +41,14 @@ impl<'a, P: Platform> Locked<'a, P> {
     }
 
     /// Gives back units in which nothing came to be: they are as dirty as they were.
-    fn give_unused(&mut self, head: u32, units: u32) {
-        let arena = self.arena;
-        if let Some(first) = self.supers.give(arena, head, units) {
+    pub(super) fn give_unused(&mut self, head: u32, units: u32) {
+        let (arena, shared) = (self.arena, self.shared);
+        let drain_permille = shared.dials.get(Dial::DrainPermille);
+        if let Some(first) = self.supers.give(arena, head, units, drain_permille) {
+            let number = first / P::Geometry::SUPERSLAB_UNITS;
+            demote(shared, arena, &mut self.supers, number);
             self.spans.free(arena, first, P::Geometry::SUPERSLAB_UNITS);
         }
-    }
-
-    /// Takes units for a slab of `class`, not yet formatted and still marked dirty where they are.
-    fn carve(&mut self, class: SizeClass) -> Option<Slab<'a, P::Geometry>> {
-        let head = self.take_units(u32::from(shape_of::<P::Geometry>(class).units))?;
-        let slab = Slab::at(self.arena, head, class);
-        slab.prefix.formatted.set(0);
-        self.warm[class.index()].carved += 1;
-        Some(slab)
     }
 
     /// Adopts a slab with free blocks for heap `owner`: one whose thread is gone, an empty one from the
@@ -61,16 +63,9 @@ impl<'a, P: Platform> Locked<'a, P> {
             self.meter.adopted_slabs.add(1);
             return Some(slab);
         }
-        let slab = if let Some(slab) = self.warm[class.index()].slabs.first(arena, class) {
-            self.warm[class.index()].slabs.remove(&slab);
-            self.warm[class.index()].len -= 1;
-            self.meter.warm_hits.add(1);
-            slab
-        } else {
-            self.meter.warm_misses.add(1);
-            let slab = self.carve(class)?;
-            self.prefill(class);
-            slab
+        let slab = match self.take_warm(class) {
+            Some(slab) => slab,
+            None => self.carve(class)?,
         };
         if self.take_into_use(slab.head(), slab.units()).is_none() {
             slab.prefix.formatted.set(0);
@@ -84,23 +79,32 @@ impl<'a, P: Platform> Locked<'a, P> {
         Some(slab)
     }
 
-    /// Secondary prefill: after a miss the warm pool gets a few slabs more, so that it does not swing
-    /// between none and one. A class that has only begun gets none: it may never need a second slab.
-    fn prefill(&mut self, class: SizeClass) {
-        let warm = &self.warm[class.index()];
-        let wanted = self.shared.dials.get(Dial::WarmPrefill).min(warm.carved - 1);
-        for _ in 0..wanted {
-            // Only from superslabs that are there: the heap does not grow for slabs nobody asked for.
-            let units = u32::from(shape_of::<P::Geometry>(class).units);
-            let arena = self.arena;
-            let Some(head) = self.supers.take(arena, units) else { return };
-            let slab = Slab::at(arena, head, class);
-            if !Arena::<P::Geometry>::PURGE_KEEPS_SLABS {
-                self.spans.unsoil(arena, head, units);
-            }
-            slab.prefix.formatted.set(0);
-            self.keep_warm(&slab);
-        }
+    /// Takes a slab of `class` out of the warm pool.
+    fn take_warm(&mut self, class: SizeClass) -> Option<Slab<'a, P::Geometry>> {
+        let arena = self.arena;
+        let warm = &mut self.warm[class.index()];
+        let slab = warm.slabs.first(arena, class)?;
+        warm.slabs.remove(&slab);
+        warm.len -= 1;
+        self.warm_units -= slab.units();
+        self.meter.warm_hits.add(1);
+        Some(slab)
+    }
+
+    /// Takes units for a slab of `class`, not yet formatted and still marked dirty where they are. The warm
+    /// pool serves it if its units were in reserve.
+    fn carve(&mut self, class: SizeClass) -> Option<Slab<'a, P::Geometry>> {
+        let units = u32::from(shape_of::<P::Geometry>(class).units);
+        let head = if let Some(head) = self.supers.take_reserved::<P::Geometry>(units) {
+            self.meter.warm_hits.add(1);
+            head
+        } else {
+            self.meter.warm_misses.add(1);
+            self.search_units(units)?
+        };
+        let slab = Slab::at(self.arena, head, class);
+        slab.prefix.formatted.set(0);
+        Some(slab)
     }
 
     /// A slab in the warm pool may be marked dirty only where its prefix survives a purge.
@@ -108,6 +112,7 @@ impl<'a, P: Platform> Locked<'a, P> {
         let warm = &mut self.warm[slab.class().index()];
         warm.slabs.push(slab, Listed::Warm);
         warm.len += 1;
+        self.warm_units += slab.units();
     }
 
     /// Takes an empty slab that is in no list: into the warm pool, or back to its superslab.
@@ -138,17 +143,19 @@ impl<'a, P: Platform> Locked<'a, P> {
         (warm.len as usize, warm.slabs.iter(self.arena, class).count())
     }
 
-    /// Dissolves all slabs of the warm pool, and gives back units of spare chunks.
+    /// Dissolves all slabs of the warm pool, and gives back its reserves and units of spare chunks.
     #[inline(never)]
     pub fn cool(&mut self) {
-        self.sweep_chunks();
         let arena = self.arena;
+        self.supers.give_reserves_back(arena);
+        self.sweep_chunks();
         for class in SizeClass::all() {
             while let Some(slab) = self.warm[class.index()].slabs.first(arena, class) {
                 self.warm[class.index()].slabs.remove(&slab);
                 self.warm[class.index()].len -= 1;
+                self.warm_units -= slab.units();
                 if Arena::<P::Geometry>::PURGE_KEEPS_SLABS {
-                    // Marked dirty where they are when they came here; one of a prefill is not (S4).
+                    // Marked dirty when they came here, and perhaps purged since (S4).
                     slab.prefix.formatted.set(0);
                     self.give_unused(slab.head(), slab.units());
                 } else {

@@ -37,7 +37,10 @@ struct Blocks {
 struct Superslabs {
     live: u32,
     draining: u32,
+    promoted: u32,
     released: u32,
+    drained: u32,
+    revived: u32,
 }
 
 /// Bytes by use; their sum is what is mapped.
@@ -101,6 +104,7 @@ struct Events {
     adopted_slabs: u64,
     purges: u64,
     purged_bytes: u64,
+    refaulted_bytes: u64,
     strays: u64,
 }
 
@@ -277,11 +281,24 @@ fn write_summary(out: &mut String, document: &Document, library: &Library) -> st
     row(
         "superslabs",
         format!(
-            "{} live, {} draining, {} released",
-            superslabs.live, superslabs.draining, superslabs.released
+            "{} live, {} draining, {} on huge pages; {} began to drain, {} served again, {} released",
+            superslabs.live,
+            superslabs.draining,
+            superslabs.promoted,
+            superslabs.drained,
+            superslabs.revived,
+            superslabs.released
         ),
     )?;
-    row("given back", format!("{} in {} purges", bytes(events.purged_bytes), events.purges))
+    row(
+        "given back",
+        format!(
+            "{} in {} purges, of which {} came back",
+            bytes(events.purged_bytes),
+            events.purges,
+            bytes(events.refaulted_bytes)
+        ),
+    )
 }
 
 fn calls(document: &Document, library: &Library) -> String {

@@ -152,7 +152,10 @@ fn write_report(out: &mut impl Write, stats: &Stats, pid: i32) -> fmt::Result {
     let superslabs = [
         ("live", superslabs.live.into()),
         ("draining", superslabs.draining.into()),
+        ("promoted", superslabs.promoted.into()),
         ("released", superslabs.released.into()),
+        ("drained", superslabs.drained.into()),
+        ("revived", superslabs.revived.into()),
     ];
     write_numbers(out, "superslabs", &superslabs)?;
     write_ledger(out, &HEAP.ledger())?;
@@ -171,7 +174,7 @@ fn write_ledger(out: &mut impl Write, ledger: &Ledger) -> fmt::Result {
         ("slab_bytes", uses.slabs),
         ("warm_bytes", uses.warm),
         ("chunk_bytes", uses.chunks),
-        ("unused_bytes", uses.unused),
+        ("unused_bytes", uses.reserved + uses.unused + uses.draining),
         ("large_bytes", uses.large),
         ("free_bytes", uses.free + uses.huge_table),
         ("huge_bytes", ledger.huge.bytes),
@@ -210,6 +213,7 @@ fn write_events(out: &mut impl Write, stats: &Stats) -> fmt::Result {
         ("adopted_slabs", events.adopted_slabs),
         ("purges", events.purges),
         ("purged_bytes", events.purged_bytes),
+        ("refaulted_bytes", events.refaulted_bytes),
         ("strays", events.strays),
     ];
     write_numbers(out, "events", &named)
