@@ -174,6 +174,27 @@ fn the_dial_says_when_a_superslab_drains_and_a_draining_one_serves_before_the_he
 }
 
 #[test]
+fn a_superslab_that_drains_gives_its_reserve_up() {
+    let stage = Stage::<Host>::new();
+    stage.shared.dials.set(Dial::WarmPrefill, 64);
+    let mut pool = stage.lock();
+    let arena = pool.arena;
+    let lower = fill(&mut pool, 1);
+    let mut adopt = || pool.adopt(SizeClass::tiny(16), Entry::FIRST_HEAP).expect("memory");
+    let upper = [adopt(), adopt()];
+    for slab in &lower[..32] {
+        pool.publish(slab);
+    }
+    assert_eq!(pool.levels().reserved_units, 62);
+    pool.publish(&upper[0]);
+    assert_eq!(tier(arena, &upper[1]), Tier::Draining);
+    let levels = pool.levels();
+    assert_eq!((levels.reserved_units, levels.live_free_units), (0, 32));
+    let next = pool.adopt(SizeClass::tiny(16), Entry::FIRST_HEAP).expect("memory");
+    assert_eq!(next.head() / Host::SUPERSLAB_UNITS, lower[0].head() / Host::SUPERSLAB_UNITS);
+}
+
+#[test]
 fn memory_that_comes_back_is_told_from_memory_that_is_new() {
     const BYTES: usize = 8 << 20;
     let (heap, mut seat) = (TestHeap::<Host>::new(Host::LIMIT), Seat::new());
