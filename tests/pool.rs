@@ -82,10 +82,12 @@ fn what_is_in_reserve_for_one_length_serves_another_before_the_heap_grows() {
     heap.audited();
     let stats = heap.stats();
     assert_eq!(stats.superslabs.live, 1, "a superslab has room for four slabs");
-    free_all(&heap, &mut seat, blocks.to_vec());
+    seat.sit(|| heap.malloc(48));
+    assert!(heap.ledger().uses.reserved > 0);
     seat.sit(|| heap.trim(0));
     heap.audited();
     assert_eq!(heap.ledger().uses.reserved, 0, "trim gives the reserves back");
+    free_all(&heap, &mut seat, blocks.to_vec());
 }
 
 /// A pool without threads.
@@ -171,6 +173,22 @@ fn the_dial_says_when_a_superslab_drains_and_a_draining_one_serves_before_the_he
         drains_at::<Host>(permille);
         drains_at::<Small>(permille);
     }
+}
+
+#[test]
+fn an_empty_superslab_that_is_looked_at_serves_on_and_does_not_drain_at_0() {
+    let stage = Stage::<Host>::new();
+    stage.shared.dials.set(Dial::DrainPermille, 0);
+    let mut pool = stage.lock();
+    let arena = pool.arena;
+    let slabs = fill(&mut pool, 2);
+    let (lower, upper) = slabs.split_at(64);
+    let guard = arena.superslab(upper[0].head() / Host::SUPERSLAB_UNITS).tier.pin();
+    for slab in lower[1..].iter().chain(upper) {
+        pool.publish(slab);
+    }
+    assert_eq!(tier(arena, &upper[0]), Tier::Live);
+    drop(guard);
 }
 
 #[test]

@@ -72,3 +72,66 @@ fn a_limit_of_address_space_is_halved() {
     assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
     assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0, "status {status}");
 }
+
+/// Bytes of the region that the kernel holds memory for.
+fn resident(region: Region) -> usize {
+    let mut pages = vec![0_u8; region.bytes / LinuxPages::PAGE];
+    let start = region.start.as_ptr().cast();
+    // SAFETY: the region is mapped and the vector has a byte for each page.
+    let failed = unsafe { libc::mincore(start, region.bytes, pages.as_mut_ptr()) };
+    assert_eq!(failed, 0, "mincore");
+    pages.iter().filter(|page| **page & 1 != 0).count() * LinuxPages::PAGE
+}
+
+/// Whether the kernel knows this advice.
+fn kernel_knows(advice: libc::c_int) -> bool {
+    let probe = LinuxPages.map(LinuxPages::PAGE, LinuxPages::PAGE).expect("memory");
+    // SAFETY: a region of ours; nothing else is in it.
+    let answer = unsafe { libc::madvise(probe.start.as_ptr().cast(), probe.bytes, advice) };
+    // SAFETY: nobody uses it any more.
+    unsafe { LinuxPages.release(probe) };
+    answer == 0
+}
+
+#[test]
+fn prefault_brings_all_pages_in_and_changes_none() {
+    let whole = LinuxPages.reserve(4 * MIB, 4 * MIB).expect("address space");
+    let part = Region { start: whole.start, bytes: MIB };
+    // SAFETY: `part` lies in the reservation, is committed before it is touched, and is ours.
+    unsafe {
+        LinuxPages.commit(part).expect("memory");
+        part.start.as_ptr().write(42);
+        LinuxPages.prefault(part);
+        let expected = if kernel_knows(libc::MADV_POPULATE_WRITE) { MIB } else { LinuxPages::PAGE };
+        assert_eq!(resident(part), expected);
+        let bytes = std::slice::from_raw_parts(part.start.as_ptr(), part.bytes);
+        assert_eq!(bytes[0], 42);
+        assert!(bytes[1..].iter().all(|&byte| byte == 0));
+        LinuxPages.release(whole);
+    }
+}
+
+#[test]
+fn promoted_memory_keeps_its_content_and_is_given_back_once_demoted() {
+    let whole = LinuxPages.reserve(8 * MIB, 4 * MIB).expect("address space");
+    let part = Region { start: whole.start, bytes: 4 * MIB };
+    // SAFETY: `part` lies in the reservation, is committed before it is touched, and is ours.
+    unsafe {
+        LinuxPages.commit(part).expect("memory");
+        let bytes = std::slice::from_raw_parts_mut(part.start.as_ptr(), part.bytes);
+        // All but a few pages, as in a superslab that is used nearly all over.
+        let used = part.bytes - 16 * LinuxPages::PAGE;
+        bytes[..used].fill(0xA5);
+        if LinuxPages.promote(part) {
+            LinuxPages.demote(part);
+        }
+        assert!(bytes[..used].iter().all(|&byte| byte == 0xA5));
+        assert!(bytes[used..].iter().all(|&byte| byte == 0));
+        let hole = Region { start: part.start, bytes: LinuxPages::PAGE };
+        assert_eq!(LinuxPages.purge(hole), Purged::Zeroed);
+        assert_eq!(resident(hole), 0);
+        assert!(bytes[..hole.bytes].iter().all(|&byte| byte == 0));
+        assert!(bytes[hole.bytes..used].iter().all(|&byte| byte == 0xA5));
+        LinuxPages.release(whole);
+    }
+}
