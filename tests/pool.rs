@@ -155,7 +155,7 @@ fn drains_at<G: Shape>(permille: u32) {
     }
     let counts = pool.supers.counts();
     assert_eq!((counts.drained, counts.draining), (u32::from(permille > 0), counts.drained));
-    let (committed, last) = (pool.levels().committed_units, &upper[upper.len() - 1]);
+    let (committed, last) = (pool.spans.committed(), &upper[upper.len() - 1]);
     let more = G::SUPERSLAB_UNITS as usize + half - 1;
     for _ in 0..more {
         pool.adopt(SizeClass::tiny(16), Entry::FIRST_HEAP).expect("there is memory");
@@ -163,8 +163,8 @@ fn drains_at<G: Shape>(permille: u32) {
     assert_eq!(tier(arena, last), Tier::Live);
     let counts = pool.supers.counts();
     assert_eq!((counts.revived, counts.live), (counts.drained, 2), "{}", G::NAME);
-    let levels = pool.levels();
-    assert_eq!((levels.committed_units, levels.live_free_units), (committed, 0), "{}", G::NAME);
+    let now = (pool.spans.committed(), pool.supers.live_free_units());
+    assert_eq!(now, (committed, 0), "{}", G::NAME);
 }
 
 #[test]
@@ -203,11 +203,11 @@ fn a_superslab_that_drains_gives_its_reserve_up() {
     for slab in &lower[..32] {
         pool.publish(slab);
     }
-    assert_eq!(pool.levels().reserved_units, 62);
+    assert_eq!(pool.supers.reserved_units(), 62);
     pool.publish(&upper[0]);
     assert_eq!(tier(arena, &upper[1]), Tier::Draining);
-    let levels = pool.levels();
-    assert_eq!((levels.reserved_units, levels.live_free_units), (0, 32));
+    let now = (pool.supers.reserved_units(), pool.supers.live_free_units());
+    assert_eq!(now, (0, 32));
     let next = pool.adopt(SizeClass::tiny(16), Entry::FIRST_HEAP).expect("memory");
     assert_eq!(next.head() / Host::SUPERSLAB_UNITS, lower[0].head() / Host::SUPERSLAB_UNITS);
 }
@@ -299,13 +299,15 @@ fn levels_tell_what_the_pool_holds() {
         pool.publish(slab);
     }
     let levels = pool.levels();
-    assert_eq!((levels.live_superslabs, levels.draining_superslabs), (2, 0));
-    assert_eq!((levels.warm_slabs, levels.reserved_units), (2, 3));
-    assert_eq!(levels.live_free_units, 3 + 63, "three dissolved, and all but one of the second");
-    assert_eq!(levels.dirty_units, 5, "warm or dissolved, they keep their memory");
-    assert_eq!((levels.large.blocks, levels.large.bytes), (1, 3 << 20));
-    assert_eq!(levels.committed_units - levels.free_units, 2 * 64 + 48);
-    assert_eq!(levels.used_bytes, (2 * 64 + 48) * Host::UNIT);
+    assert_eq!((levels.live, levels.draining), (2, 0));
+    assert_eq!(pool.supers.reserved_units(), 3);
+    assert_eq!(
+        levels.room_permille,
+        (3 + 63) * 1000 / 128,
+        "three dissolved, and the second's rest"
+    );
+    assert_eq!(levels.dirty_bytes, 5 << 16, "warm or dissolved, they keep their memory");
+    assert_eq!(levels.used_bytes, (60 << 16) + (3 << 20), "60 slabs in use and a large block");
     let head = pool.arena.unit_of(large.start.addr().get());
     pool.free_large(head);
     pool.cool();
@@ -313,7 +315,6 @@ fn levels_tell_what_the_pool_holds() {
         pool.publish(slab);
     }
     pool.cool();
-    let levels = pool.levels();
-    assert_eq!(levels.free_units, levels.committed_units);
-    assert_eq!((levels.warm_slabs, levels.reserved_units, levels.live_free_units), (0, 0, 0));
+    assert_eq!(pool.levels().used_bytes, 0);
+    assert_eq!(pool.spans.free_units(), pool.spans.committed());
 }
