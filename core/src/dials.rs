@@ -240,9 +240,16 @@ impl Dials {
     /// Free bytes that may stay resident while `used_bytes` are in use.
     #[must_use]
     pub fn dirty_limit(&self, used_bytes: usize) -> usize {
-        let kib = |dial| (self.get(dial) as usize).saturating_mul(1024);
+        let learned = (self.get(Dial::DirtyLearnedKib) as usize).saturating_mul(1024);
+        self.dirty_share(used_bytes).max(learned)
+    }
+
+    /// [`Self::dirty_limit`] without what was learned.
+    #[must_use]
+    pub fn dirty_share(&self, used_bytes: usize) -> usize {
+        let floor = (self.get(Dial::DirtyFloorKib) as usize).saturating_mul(1024);
         let share = (used_bytes / 1000).saturating_mul(self.get(Dial::DirtyPermille) as usize);
-        share.max(kib(Dial::DirtyFloorKib)).max(kib(Dial::DirtyLearnedKib))
+        share.max(floor)
     }
 }
 

@@ -321,7 +321,8 @@ impl<'a, P: Platform> Locked<'a, P> {
     pub fn settle(&mut self) {
         let limit = self.shared.dials.dirty_limit(self.used_bytes());
         if self.spans.dirty_units() as usize * P::Geometry::UNIT > limit {
-            self.purge_to(limit);
+            // Well below the limit, so that a call gives back long runs and the next one is not soon.
+            self.purge_to(limit - self.shared.dials.dirty_share(self.used_bytes()) / 4 * 3);
         }
     }
 
@@ -340,8 +341,7 @@ impl<'a, P: Platform> Locked<'a, P> {
         }
         let (arena, shared) = (self.arena, self.shared);
         let Pool { spans, supers, .. } = &mut *self.pool;
-        // An eighth below the limit, so that the next free does not come here at once.
-        let units = spans.purge(arena, keep - keep / 8, |head, units| {
+        let units = spans.purge(arena, keep, |head, units| {
             let step = P::Geometry::SUPERSLAB_UNITS;
             for number in head / step..=(head + units - 1) / step {
                 demote(shared, arena, supers, number);

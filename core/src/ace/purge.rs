@@ -13,8 +13,6 @@ use crate::dials::{Dial, Dials};
 pub const REUSE_MS: u64 = 100;
 /// How much more is allowed than was wanted again so far.
 const FORESIGHT: u64 = 8;
-/// Units that one call brings back while a program wants what it gave back.
-const PREFAULT: u32 = 64;
 /// Less than this is not worth a call.
 const LEAST: u64 = 1 << 20;
 
@@ -54,7 +52,6 @@ impl Purge {
             let wanted = (self.base + wanted).min(seen.levels.committed_bytes);
             if wanted > learned {
                 orders.set(dials, Dial::DirtyLearnedKib, to_kib(wanted), Reason::Refaulted);
-                orders.set(dials, Dial::PrefaultUnits, PREFAULT, Reason::Refaulted);
                 // What is free now was just learned to be needed: the low water begins anew.
                 self.low = u64::MAX;
                 self.low_since = seen.now_ms;
@@ -92,9 +89,6 @@ impl Purge {
         let left = learned.saturating_sub(unneeded.max(slack));
         let left = if left < LEAST { 0 } else { left };
         orders.set(dials, Dial::DirtyLearnedKib, to_kib(left), Reason::Unneeded);
-        if left == 0 {
-            orders.set(dials, Dial::PrefaultUnits, 0, Reason::Unneeded);
-        }
         if unneeded >= LEAST {
             let keep = seen.levels.dirty_bytes.saturating_sub(unneeded);
             orders.give(Act::Purge(to_kib(keep)), Reason::Unneeded);
@@ -114,7 +108,6 @@ impl Policy for Purge {
     fn decide(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
         if seen.denied > 0 {
             orders.set(dials, Dial::DirtyLearnedKib, 0, Reason::Denied);
-            orders.set(dials, Dial::PrefaultUnits, 0, Reason::Denied);
             orders.give(Act::Purge(0), Reason::Denied);
             return;
         }
@@ -219,7 +212,6 @@ mod tests {
         let kept: Vec<u64> = (0..20).filter_map(|_| bench.turn(20, [0, 0, 200, 200])).collect();
         assert_eq!(kept, [0], "once, and all of it");
         assert_eq!(bench.learned(), 0);
-        assert_eq!(bench.dials.get(Dial::PrefaultUnits), 0);
     }
 
     #[test]
