@@ -63,6 +63,7 @@ const PLAN: &[&str] = &[
     "tiny/warm",
     "tiny/cold",
     "tiny/remote",
+    "tiny/visit",
     "tiny",
     // third floor and roof
     "gate",

@@ -155,6 +155,13 @@ impl ChunkStack {
         self.head.get()
     }
 
+    /// The chunks, from the top down.
+    pub fn iter<'a, G: Geometry>(&self, arena: &'a Arena<G>) -> impl Iterator<Item = Chunk<'a>> {
+        let next = |id: ChunkId| (id != NO_CHUNK).then_some(id);
+        core::iter::successors(next(self.first()), move |&id| next(arena.next_chunk(id)))
+            .map(|id| arena.chunk(id))
+    }
+
     /// Takes all of them: the first of the list.
     pub fn take_all(&self) -> ChunkId {
         self.len.set(0);

@@ -19,7 +19,7 @@ use crate::{
     tiny::{
         self, Local,
         hot::{self, Push},
-        remote,
+        remote, visit,
     },
 };
 pub use addresses::{AddressHeap, Extent};
@@ -90,13 +90,14 @@ impl<P: Platform> Heap<P> {
         block
     }
 
-    /// Out of pages: empties this thread's caches and the warm pool, so that their units can serve
-    /// other classes. `false`: there is not even a pool.
+    /// Out of pages: empties this thread's caches, what can be reached of the others', and the warm pool,
+    /// so that their units can serve other classes. `false`: there is not even a pool.
     #[cold]
     fn last_resort(&self) -> bool {
         self.shared.ring.push(Event::Denied);
         self.shared.seat.hurry();
         self.flush();
+        visit::visit_all(&self.shared);
         let Some(mut pool) = self.shared.lock() else { return false };
         pool.cool();
         true
@@ -267,10 +268,12 @@ impl<P: Platform> Heap<P> {
         remote::send_shared(&self.shared);
     }
 
-    /// Empties the calling thread's caches and the warm pool, and gives free memory back to the system
-    /// until at most `keep_bytes` of it are left. Returns the bytes given back.
+    /// Empties the calling thread's caches, those of the others but for their magazines, and the warm pool,
+    /// and gives free memory back to the system until at most `keep_bytes` of it are left. Returns the bytes
+    /// given back.
     pub fn trim(&self, keep_bytes: usize) -> usize {
         self.flush();
+        visit::visit_all(&self.shared);
         let Some(mut pool) = self.shared.lock() else { return 0 };
         pool.cool();
         pool.purge_to(keep_bytes)

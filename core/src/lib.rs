@@ -3,14 +3,14 @@
 //! ```text
 //!  heap            the front door: malloc, free, realloc, statistics; or addresses alone
 //!  gate            what is this pointer? decided once
-//!  tiny            hot: pop, push | warm: refill, flush | cold: adopt, publish, drain | remote: send
+//!  tiny            hot: pop, push | warm: refill, flush | cold: adopt, publish, drain | remote: send | visit
 //!  pool            slabs without a thread, warm slabs, large and huge blocks; one lock
 //!  span superslab  runs of units | what slabs are carved from, and its tiers
 //!  outbox chunk    parcels of free blocks
 //!  slab prefix     equal blocks and the bitmap of free ones | 32 bytes that describe them
 //!  arena           the reserved range and the tables beside it
 //!  size_class geometry pages address sync       used by all
-//!  protocol        lock-free kernels: inbox, live, parking, tier
+//!  protocol        lock-free kernels: inbox, live, parking, tier, turnstile
 //!  meter dials     what WARM and COLD did | what may be turned
 //! ```
 //!

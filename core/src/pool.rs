@@ -73,6 +73,8 @@ pub struct Pool {
     pub heaps_made: u32,
     /// Threads that hold a heap.
     pub threads: u32,
+    /// Heap record that is looked at next when the heap would grow (see `tiny::visit`).
+    pub next_visit: u32,
     /// The pool's own events.
     pub meter: Meter,
     /// Events of threads that gave their heaps up.
@@ -142,6 +144,7 @@ impl<P: Platform> Shared<P> {
             idle_heaps: 0,
             heaps_made: 0,
             threads: 0,
+            next_visit: 0,
             meter: Meter::new(),
             outbox: Outbox::new(),
         };

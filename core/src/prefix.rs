@@ -48,7 +48,9 @@ pub struct Prefix {
     pub capacity: RelaxedU16,
     /// First bitmap word that may have a free block.
     pub cursor: RelaxedU16,
-    spare: RelaxedU16,
+    /// Blocks that a visitor put into the bitmap, of which the owner does not know yet: their live bits
+    /// are still set.
+    pub delivered: RelaxedU16,
     /// Next slab of the list, or [`NO_UNIT`].
     pub next: RelaxedU32,
     /// Previous slab of the list, or [`NO_UNIT`].

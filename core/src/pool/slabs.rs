@@ -79,6 +79,13 @@ impl<'a, P: Platform> Locked<'a, P> {
         Some(slab)
     }
 
+    /// Whether a thread can adopt a slab of the class without carving one.
+    pub fn has_slab(&self, class: SizeClass) -> bool {
+        let arena = self.arena;
+        self.partial[class.index()].first(arena, class).is_some()
+            || self.warm[class.index()].slabs.first(arena, class).is_some()
+    }
+
     /// Takes a slab of `class` out of the warm pool.
     fn take_warm(&mut self, class: SizeClass) -> Option<Slab<'a, P::Geometry>> {
         let arena = self.arena;
@@ -119,6 +126,7 @@ impl<'a, P: Platform> Locked<'a, P> {
     #[inline(never)]
     pub fn publish(&mut self, slab: &Slab<'a, P::Geometry>) {
         debug_assert!(slab.is_empty());
+        slab.settle();
         let (arena, class) = (self.arena, slab.class());
         slab.clear_owner();
         if self.warm[class.index()].len < self.shared.dials.get(Dial::WarmMax) {
@@ -168,6 +176,7 @@ impl<'a, P: Platform> Locked<'a, P> {
     /// A slab whose thread gives it up, in no list: to the warm pool if empty, else to the pool.
     #[inline(never)]
     pub fn orphan(&mut self, slab: &Slab<'a, P::Geometry>) {
+        slab.settle();
         if slab.is_empty() {
             self.publish(slab);
         } else {

@@ -9,7 +9,8 @@
 //! | who | may |
 //! |---|---|
 //! | any thread | `send`: push an item that it alone holds, while the inbox is open |
-//! | the owner | `open`, `drain` (take all), `close` (take all and refuse what comes later) |
+//! | the owner, or a visitor in its stead | `drain` (take all) |
+//! | the owner | `open`, `close` (take all and refuse what comes later) |
 //!
 //! Invariant: an item that was sent is drained or returned by `close` exactly once; none is stranded,
 //! because closing and taking are one step. Whoever finds the inbox closed still holds its item and
@@ -74,7 +75,7 @@ impl Inbox {
         self.word.load(Ordering::Relaxed) <= OPEN
     }
 
-    /// Takes all items, newest first; [`NO_ITEM`] if there are none. Owner only.
+    /// Takes all items, newest first; [`NO_ITEM`] if there are none. Owner or visitor.
     pub fn drain(&self) -> usize {
         if self.is_empty() {
             return NO_ITEM;

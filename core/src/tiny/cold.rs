@@ -1,7 +1,9 @@
 //! COLD: a thread gets a heap, slabs, chunks, mail, and gives them all up. Verbs: adopt, publish,
 //! drain. Takes the pool's lock. Floor: 2nd.
 
-use super::{ATTACHED, Front, Local, RETIRED, ThreadHeap, front, heap_bytes, misuse, remote};
+use super::{
+    ATTACHED, Front, Local, RETIRED, ThreadHeap, front, heap_bytes, misuse, remote, visit,
+};
 use crate::{
     arena::{Arena, Entry},
     chunk::{ChunkId, NO_CHUNK},
@@ -62,8 +64,11 @@ impl<'a, P: Platform> Local<'a, P> {
             number
         };
         pool.threads += 1;
-        drop(pool);
         let heap = heap_record::<P>(arena, number);
+        // A fresh record's turnstile is free, the others' are taken since the last thread's exit. No visitor
+        // gets in between, because we hold the lock.
+        heap.turnstile.try_enter();
+        drop(pool);
         heap.begin(number);
         front.base.set(arena.base().addr().get());
         front.route.set(arena.route_table());
@@ -72,6 +77,7 @@ impl<'a, P: Platform> Local<'a, P> {
         front.own.set((number + Entry::FIRST_HEAP) << 8);
         front.heap.set(heap);
         front.state.set(ATTACHED);
+        heap.turnstile.leave();
         shared.ring.push(Event::Began);
         Some(heap)
     }
@@ -82,10 +88,21 @@ impl<'a, P: Platform> Local<'a, P> {
     }
 
     /// A slab with free blocks from the pool. Sends off what waits in the outbox: we are slow anyway.
+    /// Before a slab is carved, memory that sleeping threads hold without knowing is looked for.
     #[inline(never)]
     pub(super) fn adopt(&self, class: SizeClass) -> Option<Slab<'a, P::Geometry>> {
         self.send_all();
-        let slab = self.shared.lock()?.adopt(class, self.owner());
+        let mut pool = self.shared.lock()?;
+        if pool.threads > 1 && !pool.has_slab(class) {
+            let left = visit::visit_sleepers(&mut pool);
+            if !left.is_nothing() {
+                drop(pool);
+                left.clear_up(self.shared);
+                pool = self.shared.lock()?;
+            }
+        }
+        let slab = pool.adopt(class, self.owner());
+        drop(pool);
         self.refresh();
         slab
     }
@@ -200,7 +217,9 @@ impl<'a, P: Platform> Local<'a, P> {
             remote::free_slab_block(self.shared, block);
             return false;
         }
-        let retired = Slab::of(self.arena, block.addr(), class).retire(block.addr());
+        let slab = Slab::of(self.arena, block.addr(), class);
+        self.settle(&slab);
+        let retired = slab.retire(block.addr());
         if let Err(kind) = retired {
             misuse::<P>(kind, block, entry);
         }
@@ -210,6 +229,8 @@ impl<'a, P: Platform> Local<'a, P> {
     /// Gives everything up: caches to the slabs, slabs to the pool, mail to whoever owns it then.
     #[inline(never)]
     pub fn exit(&self) {
+        // Never left: where there is no thread, there is nobody to visit.
+        core::mem::forget(self.enter());
         self.trim();
         if let Some(mut pool) = self.shared.lock() {
             for class in SizeClass::all() {
@@ -262,6 +283,7 @@ impl<'a, P: Platform> Local<'a, P> {
     /// Empties magazines, depots, inbox and outbox; afterwards this thread holds no free block.
     #[inline(never)]
     pub fn trim(&self) {
+        let _stay = self.enter();
         // Mail whose slabs changed hands is sorted anew, which may fill outbox and magazines again; so
         // the magazines come last.
         while !self.heap.outbox.is_empty() || self.has_mail() {
@@ -273,9 +295,7 @@ impl<'a, P: Platform> Local<'a, P> {
             let bin = self.bin(class);
             if bin.current.get() != NO_UNIT {
                 let slab = Slab::at(self.arena, bin.current.get(), class);
-                if slab.is_empty() {
-                    bin.current.set(NO_UNIT);
-                    slab.prefix.listed.set(Listed::Nowhere as u8);
+                if bin.relist(&slab, false) {
                     self.publish(&slab);
                 }
             }
@@ -316,14 +336,18 @@ pub fn bury<P: Platform>(shared: &Shared<P>, own: Option<&Local<'_, P>>) {
         for (block, _) in Strays::new(arena, shared.committed(), heap.strays.close()).flatten() {
             arena.clear_live(block.addr());
         }
-        let mut id = heap.inbox.close() as ChunkId;
-        while id != NO_CHUNK {
-            let next = arena.next_chunk(id);
-            for block in arena.chunk(id).blocks() {
-                arena.clear_live(block.addr());
+        // What the thread had taken out already can be read if it was not at it. Its turnstile stays taken.
+        let mail = if heap.turnstile.try_enter() { heap.mail.get() } else { NO_CHUNK };
+        for first in [heap.inbox.close() as ChunkId, mail] {
+            let mut id = first;
+            while id != NO_CHUNK {
+                let next = arena.next_chunk(id);
+                for block in arena.chunk(id).blocks() {
+                    arena.clear_live(block.addr());
+                }
+                pool.give_chunk(id);
+                id = next;
             }
-            pool.give_chunk(id);
-            id = next;
         }
     }
     let mut unit = 0;
@@ -337,6 +361,7 @@ pub fn bury<P: Platform>(shared: &Shared<P>, own: Option<&Local<'_, P>>) {
         if entry.owner() == Entry::POOL {
             pool.unlist(&slab);
         }
+        slab.settle();
         slab.recount();
         slab.prefix.listed.set(Listed::Nowhere as u8);
         pool.orphan(&slab);

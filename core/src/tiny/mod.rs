@@ -5,6 +5,8 @@
 //! | HOT | `hot` | pop and push: a stack pointer a class, nothing else |
 //! | WARM | `warm` | refill and flush: magazine, depot, own slabs; no lock |
 //! | COLD | `cold` | attach, adopt, publish, drain, exit: the pool's lock |
+//! | | `remote` | frees of other threads' blocks |
+//! | | `visit` | what others do in a sleeping thread's stead |
 //!
 //! A *magazine* is a block of `MAGAZINE_SLOTS` words, aligned to its size. It is used from its upper
 //! end: with room for `cap` blocks, the word below them is null. The stack pointer is the whole state:
@@ -17,11 +19,15 @@
 //! * F3 `own` is the number of the thread's heap, shifted by 8, or [`Front::NOBODY`], which no route
 //!   entry has.
 //! * F4 `units` is at most the committed count, and 0 while `base`, `route` and `live` are not set.
+//! * F5 Lists of slabs, the slabs themselves, depot and mail are reached by two only: the heap's thread,
+//!   inside the heap's turnstile or under the pool's lock; and a visitor, who has both. A heap without
+//!   a thread has its turnstile taken.
 
 pub mod cold;
 pub mod hot;
 pub mod pace;
 pub mod remote;
+pub mod visit;
 pub mod warm;
 
 use crate::{
@@ -33,10 +39,10 @@ use crate::{
     outbox::Outbox,
     platform::{Misuse, MisuseKind, Platform, Threads},
     pool::Shared,
-    prefix::NO_UNIT,
-    protocol::inbox::Inbox,
+    prefix::{Listed, NO_UNIT},
+    protocol::{inbox::Inbox, turnstile::Turnstile},
     size_class::SizeClass,
-    slab::SlabList,
+    slab::{Slab, SlabList},
     sync::RelaxedU32,
 };
 use core::{
@@ -157,6 +163,31 @@ impl Bin {
     fn bottom(&self) -> *mut *mut u8 {
         self.end.get().wrapping_sub(usize::from(self.cap.get()))
     }
+
+    /// Puts a slab that got blocks back where it belongs now. `true`: nobody has a block of it and it is in
+    /// no list any more, so it is to be published.
+    fn relist<G: Geometry>(&self, slab: &Slab<'_, G>, keeps_last: bool) -> bool {
+        match slab.prefix.listed() {
+            Listed::Current if !keeps_last && slab.is_vacated() => {
+                self.current.set(NO_UNIT);
+                slab.prefix.listed.set(Listed::Nowhere as u8);
+                true
+            }
+            Listed::Full if !slab.is_full() => {
+                self.full.remove(slab);
+                let leaves = slab.is_vacated();
+                if !leaves {
+                    self.partial.push(slab, Listed::Partial);
+                }
+                leaves
+            }
+            Listed::Partial if slab.is_vacated() => {
+                self.partial.remove(slab);
+                true
+            }
+            _ => false,
+        }
+    }
 }
 
 /// The cold part of a thread's state: a record of the heaps' table, followed by its magazines. It has a
@@ -168,6 +199,14 @@ pub struct ThreadHeap {
     inbox: Inbox,
     /// Blocks that they send when there is no page for a chunk.
     strays: Inbox,
+    /// Taken by the thread while it works on what visitors may touch, and while there is no thread.
+    turnstile: Turnstile,
+    /// How often the thread came through: one that sleeps leaves it as it is.
+    pulse: RelaxedU32,
+    /// `pulse` as it was when somebody last looked whether the thread sleeps. The pool's lock guards it.
+    looked: Cell<u32>,
+    /// Calls of the thread that are inside: a drain can lead to an overflow.
+    depth: Cell<u32>,
     number: Cell<u32>,
     /// Number + 1 of the next record that waits for a thread.
     next_idle: Cell<u32>,
@@ -201,9 +240,11 @@ pub const fn heap_bytes<G: Geometry>() -> usize {
 }
 
 impl ThreadHeap {
-    /// Makes the record ready for a new thread. All of it but the inbox, which is opened last.
+    /// Makes the record ready for a new thread. All of it but the inboxes, which are opened last, and the
+    /// turnstile.
     fn begin(&self, number: u32) {
         self.number.set(number);
+        self.depth.set(0);
         self.magazines.set(0);
         self.mail.set(NO_CHUNK);
         self.depot_bytes.set(0);
@@ -222,6 +263,22 @@ impl ThreadHeap {
         self.countdown.set(pace::FIRST);
         self.strays.open();
         self.inbox.open();
+    }
+}
+
+/// The calling thread's stay in its heap's turnstile; it may stay several times at once.
+struct Stay<'a> {
+    heap: &'a ThreadHeap,
+}
+
+impl Drop for Stay<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let depth = self.heap.depth.get() - 1;
+        self.heap.depth.set(depth);
+        if depth == 0 {
+            self.heap.turnstile.leave();
+        }
     }
 }
 
@@ -249,6 +306,30 @@ impl<'a, P: Platform> Local<'a, P> {
         // SAFETY: a front points to a committed record of the heaps' table while it is attached.
         let heap = unsafe { heap.as_ref() };
         Some(Self { shared, arena: shared.arena()?, front, heap })
+    }
+
+    /// Keeps visitors out until the end of the stay (F5).
+    #[inline]
+    fn enter(&self) -> Stay<'a> {
+        let heap = self.heap;
+        let depth = heap.depth.get();
+        if depth == 0 {
+            heap.pulse.add(1);
+            if !heap.turnstile.try_enter() {
+                self.enter_after_visit();
+            }
+        }
+        heap.depth.set(depth + 1);
+        Stay { heap }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn enter_after_visit(&self) {
+        // The visitor holds the lock until it is out, and no other comes in while we hold it.
+        let _pool = self.shared.lock();
+        let entered = self.heap.turnstile.try_enter();
+        debug_assert!(entered);
     }
 
     fn bin(&self, class: SizeClass) -> &'a Bin {

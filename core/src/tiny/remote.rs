@@ -103,7 +103,7 @@ fn free_pooled<P: Platform>(shared: &Shared<P>, block: *mut u8, entry: Entry) ->
             {
                 local.ensure_magazine(class);
                 pool.hand_over(&slab, local.owner());
-                drop(pool);
+                // Still under the lock (F5).
                 local.bin(class).partial.push(&slab, Listed::Partial);
             }
         }
@@ -221,7 +221,12 @@ impl<'a, P: Platform> Local<'a, P> {
     /// Frees a block of a slab of ours that HOT would not take.
     #[inline(never)]
     fn free_own(&self, block: *mut u8, class: SizeClass) {
-        if let Err(kind) = Slab::of(self.arena, block.addr(), class).retire(block.addr()) {
+        let slab = Slab::of(self.arena, block.addr(), class);
+        if slab.prefix.delivered.get() != 0 {
+            let _stay = self.enter();
+            self.settle(&slab);
+        }
+        if let Err(kind) = slab.retire(block.addr()) {
             return misuse::<P>(kind, block, Entry::slab(self.owner(), class));
         }
         let stack = self.stack(class);

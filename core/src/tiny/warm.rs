@@ -22,9 +22,15 @@ const MAIL_BUDGET: usize = 16;
 /// Partial slabs that are compared before one becomes current.
 const LOOK: usize = 8;
 
+/// Whether a heap keeps an empty slab of the class to refill from: a mid one would hold 128 KiB and more.
+pub(super) fn keeps_last(class: SizeClass) -> bool {
+    class.bytes() <= SizeClass::TINY_MAX
+}
+
 impl<'a, P: Platform> Local<'a, P> {
     /// Fills the class's empty magazine. `false`: out of pages.
     pub fn refill(&self, class: SizeClass) -> bool {
+        let _stay = self.enter();
         self.ensure_magazine(class);
         let meter = &self.heap.meter;
         meter.refills.add(1);
@@ -106,6 +112,7 @@ impl<'a, P: Platform> Local<'a, P> {
         loop {
             if bin.current.get() != NO_UNIT {
                 let slab = Slab::at(self.arena, bin.current.get(), class);
+                self.settle(&slab);
                 // From the top down, so that pops come in the order of addresses.
                 let mut place = bin.bottom().wrapping_add(want);
                 let got = slab.take(want, |block| {
@@ -149,6 +156,7 @@ impl<'a, P: Platform> Local<'a, P> {
 
     /// Moves the older half of a full magazine to the depot, or to the slabs if the depot is full.
     pub fn overflow(&self, class: SizeClass) {
+        let _stay = self.enter();
         self.heap.meter.overflows.add(1);
         self.stir(class, ClassEvent::Overflow, 1);
         let bin = self.bin(class);
@@ -216,6 +224,34 @@ impl<'a, P: Platform> Local<'a, P> {
         self.heap.meter.flushed_blocks.add(blocks.len() as u64);
     }
 
+    /// Takes note of what visitors delivered into a slab (B4): before blocks are taken from it, and before
+    /// one of its live bits is believed.
+    #[inline]
+    pub(super) fn settle(&self, slab: &Slab<'a, P::Geometry>) {
+        if slab.prefix.delivered.get() != 0 {
+            self.settle_slowly(slab);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn settle_slowly(&self, slab: &Slab<'a, P::Geometry>) {
+        if slab.settle() == 0 {
+            return;
+        }
+        // Others freed a block, a visitor brought it home, and then this thread freed it once more. It went
+        // into the magazine, and is there or in the depot, or else it is in the program's hands again.
+        let (class, bin) = (slab.class(), self.bin(slab.class()));
+        let claim = |block: &*mut u8| {
+            let holder = Slab::of(self.arena, block.addr(), class);
+            if holder.head() == slab.head() && slab.withdraw(*block) {
+                self.report(MisuseKind::DoubleFree, *block, class);
+            }
+        };
+        bin.depot.iter(self.arena).for_each(|chunk| chunk.blocks().iter().for_each(claim));
+        self.magazine(class).iter().for_each(claim);
+    }
+
     #[cold]
     fn report(&self, kind: MisuseKind, block: *mut u8, class: SizeClass) {
         misuse::<P>(kind, block, Entry::slab(self.owner(), class));
@@ -223,26 +259,8 @@ impl<'a, P: Platform> Local<'a, P> {
 
     /// Puts a slab that got blocks back where it belongs now.
     fn relist(&self, class: SizeClass, slab: &Slab<'a, P::Geometry>) {
-        let bin = self.bin(class);
-        match slab.prefix.listed() {
-            // A tiny class keeps its last slab; a mid one would hold 128 KiB and more.
-            Listed::Current if class.bytes() > SizeClass::TINY_MAX && slab.is_empty() => {
-                bin.current.set(NO_UNIT);
-                self.publish(slab);
-            }
-            Listed::Full if !slab.is_full() => {
-                bin.full.remove(slab);
-                if slab.is_empty() {
-                    self.publish(slab);
-                } else {
-                    bin.partial.push(slab, Listed::Partial);
-                }
-            }
-            Listed::Partial if slab.is_empty() => {
-                bin.partial.remove(slab);
-                self.publish(slab);
-            }
-            _ => {}
+        if self.bin(class).relist(slab, keeps_last(class)) {
+            self.publish(slab);
         }
     }
 
@@ -259,10 +277,17 @@ impl<'a, P: Platform> Local<'a, P> {
             self.flush(class, chunk.blocks());
             self.recycle(id);
         }
-        let (bottom, top) = (bin.bottom(), self.stack(class).get());
+        let blocks = self.magazine(class);
+        self.stack(class).set(bin.bottom());
+        self.flush(class, blocks);
+    }
+
+    /// What is in the class's magazine, which there is.
+    fn magazine(&self, class: SizeClass) -> &'a [*mut u8] {
+        let (bottom, top) = (self.bin(class).bottom(), self.stack(class).get());
         let count = (top.addr() - bottom.addr()) / size_of::<usize>();
-        self.stack(class).set(bottom);
-        // SAFETY: F2: the words between the null slot and the stack pointer are free blocks.
-        self.flush(class, unsafe { core::slice::from_raw_parts(bottom, count) });
+        // SAFETY: F2: the words between the null slot and the stack pointer are free blocks. The callers
+        // let go of them before the magazine is written.
+        unsafe { core::slice::from_raw_parts(bottom, count) }
     }
 }
