@@ -48,6 +48,7 @@ const PLAN: &[&str] = &[
     "span",
     "superslab",
     "slab",
+    "slab/delivered",
     "chunk",
     "outbox",
     "stray",

@@ -25,6 +25,7 @@ const M9: (&str, &str) = ("M9", "locks::fork");
 const M10: (&str, &str) = ("M10", "mail::late_free");
 const M11: (&str, &str) = ("M11", "mail::double_free");
 const M11_OWN: (&str, &str) = ("M11", "mail::double_free_of_own");
+const M12: (&str, &str) = ("M12", "visits::visit");
 const LOCK: (&str, &str) = ("lock", "locks::one_holder");
 
 const fn mutant(
@@ -322,5 +323,33 @@ pub const MUTANTS: &[Mutant] = &[
         "pair",
         ["(word >> HALF, word & Self::MAX)", "(word >> HALF, self.word.get() & Self::MAX)"],
         "The same, seen from the reader's side.",
+    ),
+    mutant(
+        M12,
+        "turnstile-enter-relaxed",
+        "turnstile",
+        [
+            "TAKEN, Ordering::Acquire, Ordering::Relaxed)",
+            "TAKEN, Ordering::Relaxed, Ordering::Relaxed)",
+        ],
+        "Who enters may not see what the last one wrote.",
+    ),
+    mutant(
+        M12,
+        "turnstile-leave-relaxed",
+        "turnstile",
+        ["store(FREE, Ordering::Release)", "store(FREE, Ordering::Relaxed)"],
+        "The same, seen from the side of the one who leaves.",
+    ),
+    mutant(
+        M12,
+        "turnstile-enter-in-two-steps",
+        "turnstile",
+        [
+            "self.word.compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed).is_ok()",
+            "let free = self.word.load(Ordering::Acquire) == FREE;\n        \
+             if free {\n            self.word.store(TAKEN, Ordering::Relaxed);\n        }\n        free",
+        ],
+        "Owner and visitor find it free and both go in.",
     ),
 ];

@@ -54,6 +54,12 @@ pub trait Pair: Send + Sync + 'static {
     fn set(&self, first: u32, second: u32);
 }
 
+pub trait Turnstile: Send + Sync + 'static {
+    fn free() -> Self;
+    fn try_enter(&self) -> bool;
+    fn leave(&self);
+}
+
 /// One version of all protocols.
 pub trait Kernels: 'static {
     type Inbox: Inbox;
@@ -62,6 +68,7 @@ pub trait Kernels: 'static {
     type Live: Live;
     type Hatch: Hatch;
     type Pair: Pair;
+    type Turnstile: Turnstile;
 }
 
 /// The text that the product runs.
@@ -74,17 +81,19 @@ impl Kernels for Production {
     type Live = production::Live;
     type Hatch = ace_alloc::protocol::hatch::Hatch;
     type Pair = ace_alloc::protocol::pair::Pair;
+    type Turnstile = ace_alloc::protocol::turnstile::Turnstile;
 }
 
 mod production {
     use super::face;
-    use ace_alloc::protocol::{hatch, inbox, live, pair, parking, tier};
+    use ace_alloc::protocol::{hatch, inbox, live, pair, parking, tier, turnstile};
     face!(inbox, inbox);
     face!(tier, tier);
     face!(live, live);
     face!(parking, parking);
     face!(hatch, hatch);
     face!(pair, pair);
+    face!(turnstile, turnstile);
 }
 
 /// The futex system call: looking at the word and falling asleep is one step as to a wake, because both
@@ -208,6 +217,19 @@ macro_rules! face {
             }
         }
     };
+    (turnstile, $module:ident) => {
+        impl $crate::kernels::Turnstile for $module::Turnstile {
+            fn free() -> Self {
+                $module::Turnstile::of(ace_alloc::sync::AtomicU32::new(0))
+            }
+            fn try_enter(&self) -> bool {
+                $module::Turnstile::try_enter(self)
+            }
+            fn leave(&self) {
+                $module::Turnstile::leave(self);
+            }
+        }
+    };
     (parking, $module:ident) => {
         pub struct Lock {
             word: ace_alloc::sync::AtomicU32,
@@ -266,6 +288,9 @@ macro_rules! version {
     (@part Pair pair $changed:ident) => {
         $changed::Pair
     };
+    (@part Turnstile turnstile $changed:ident) => {
+        $changed::Turnstile
+    };
     (@part $part:ident $kind:ident $changed:ident) => {
         <$crate::kernels::Production as $crate::kernels::Kernels>::$part
     };
@@ -279,6 +304,7 @@ macro_rules! version {
             type Live = $crate::kernels::version!(@part Live $kind $changed);
             type Hatch = $crate::kernels::version!(@part Hatch $kind $changed);
             type Pair = $crate::kernels::version!(@part Pair $kind $changed);
+            type Turnstile = $crate::kernels::version!(@part Turnstile $kind $changed);
         }
     };
 }

@@ -17,6 +17,7 @@
 //! | `superslabs` | M4, M5, M6: tiers, pins and release |
 //! | `control` | M7, M8: what threads tell ACE, and what it turns |
 //! | `locks` | M9 and the lock itself |
+//! | `visits` | M12: visitors of a heap whose thread may wake up |
 //! | `../mutants.rs` | the seeded bugs: a table from which `build.rs` makes changed copies of the protocols |
 //!
 //! Without `--cfg loom` the package is empty.
@@ -31,6 +32,7 @@ mod locks;
 mod mail;
 mod slabs;
 mod superslabs;
+mod visits;
 
 /// The changed copies say `crate::sync`, as the production text does.
 use ace_alloc::{protocol, sync};
