@@ -285,6 +285,9 @@ impl<'a, P: Platform> Locked<'a, P> {
             rss_bytes: None,
             live: counts.live,
             draining: counts.draining,
+            drained: counts.drained,
+            revived: counts.revived,
+            promoted: counts.promoted,
             room_permille: room.checked_div(whole).unwrap_or(0) as u32,
             threads: self.threads,
         }

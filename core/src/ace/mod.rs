@@ -20,17 +20,34 @@
 //! Laws (`tests/ace_laws.rs`): orders are in bounds; on a steady workload they cease; what made things worse
 //! is taken back; every order has a reason.
 
+mod cap;
 mod hold;
+mod home;
 mod order;
+mod outbox;
 mod profile;
+mod promote;
 mod purge;
+mod refill;
+#[cfg(test)]
+mod scene;
 mod seen;
+mod tiering;
+mod trim;
+mod warm;
 
+pub use cap::Cap;
 pub use hold::Hold;
 pub use order::{Act, Order, Orders, Reason};
+pub use outbox::Outbox;
 pub use profile::Profile;
+pub use promote::Promote;
 pub use purge::Purge;
+pub use refill::Refill;
 pub use seen::{ClassSeen, Levels, Seen};
+pub use tiering::Tiering;
+pub use trim::Trim;
+pub use warm::Warm;
 
 use crate::dials::Dials;
 
@@ -83,18 +100,42 @@ pub trait Policy {
 #[derive(Debug)]
 pub struct Ace {
     purge: Purge,
+    refill: Refill,
+    trim: Trim,
+    cap: Cap,
+    outbox: Outbox,
+    warm: Warm,
+    tiering: Tiering,
+    promote: Promote,
 }
 
 impl Ace {
     /// Nothing seen yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { purge: Purge::new() }
+        Self {
+            purge: Purge::new(),
+            refill: Refill::new(),
+            trim: Trim::new(),
+            cap: Cap::new(),
+            outbox: Outbox::new(),
+            warm: Warm::new(),
+            tiering: Tiering::new(),
+            promote: Promote::new(),
+        }
     }
 
     /// One turn: what to do about what was seen.
     pub fn turn(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
+        // Those that hurry come first: the list is bounded, and the classes may fill it.
         self.purge.decide(seen, dials, orders);
+        self.refill.decide(seen, dials, orders);
+        self.trim.decide(seen, dials, orders);
+        self.warm.decide(seen, dials, orders);
+        self.tiering.decide(seen, dials, orders);
+        self.promote.decide(seen, dials, orders);
+        self.outbox.decide(seen, dials, orders);
+        self.cap.decide(seen, dials, orders);
     }
 }
 

@@ -56,6 +56,23 @@ reasons! {
     Refaulted = "refaulted", "Memory was wanted again right after it was given back.";
     Unneeded = "unneeded", "Free memory stayed unused for a while.";
     Denied = "denied", "A request found no memory.";
+    ClassIdle = "class_idle", "Nobody refilled the class for a while.";
+    ClassBack = "class_back", "The class is in use again, or the budget has place for it again.";
+    ClassGrown = "class_grown", "Magazine and depot of the class are too small for what is asked of them.";
+    CapBudget = "cap_budget", "The magazines of the classes in use would exceed the budget.";
+    SlowStart = "slow_start", "Memory has been had for a while, so refills grow back.";
+    RefillsOften = "refills_often", "Slabs are asked for blocks very often.";
+    RefillsSeldom = "refills_seldom", "Slabs are seldom asked for blocks.";
+    BurstOver = "burst_over", "A burst of requests has ended.";
+    Asleep = "asleep", "A thread that did nothing for a while holds free blocks.";
+    HeapGrew = "heap_grew", "The heap grew while threads slept, whose mail may be what it lacked.";
+    Roomy = "roomy", "Superslabs that serve have had much free room for a while.";
+    Revived = "revived", "Superslabs that were to empty themselves were needed again.";
+    MailFull = "mail_full", "Parcels of the class go out full, and often.";
+    MailRare = "mail_rare", "So little mail is sent of the class that its blocks wait long for company.";
+    SlabsMissed = "slabs_missed", "Slabs were wanted and not ready.";
+    SlabsRest = "slabs_rest", "Hardly any slab was wanted for a while.";
+    LargeAndSteady = "large_and_steady", "The heap is large and has kept its size for a while.";
 }
 
 /// An act with its reason.

@@ -38,18 +38,18 @@ impl Purge {
     }
 
     fn learn(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
-        if seen.now_ms > self.purged_at + REUSE_MS {
+        if seen.now_ms > self.purged_at.saturating_add(REUSE_MS) {
             self.purged = 0;
             self.refaulted = 0;
         }
         // Only what was given back before this turn can have been wanted again in it.
         let refaulted = seen.events.refaulted_bytes;
         if refaulted > 0 && self.purged > 0 {
-            self.refaulted += refaulted;
+            self.refaulted = self.refaulted.saturating_add(refaulted);
             let learned = kib(dials.get(Dial::DirtyLearnedKib));
             let wanted = self.refaulted.saturating_mul(FORESIGHT).min(self.purged);
             // What is learned was kept when this was given back: it is needed besides.
-            let wanted = (self.base + wanted).min(seen.levels.committed_bytes);
+            let wanted = self.base.saturating_add(wanted).min(seen.levels.committed_bytes);
             if wanted > learned {
                 orders.set(dials, Dial::DirtyLearnedKib, to_kib(wanted), Reason::Refaulted);
                 // What is free now was just learned to be needed: the low water begins anew.
@@ -62,14 +62,14 @@ impl Purge {
             if self.purged == 0 {
                 self.base = kib(dials.get(Dial::DirtyLearnedKib));
             }
-            self.purged += seen.events.purged_bytes;
+            self.purged = self.purged.saturating_add(seen.events.purged_bytes);
             self.purged_at = seen.now_ms;
         }
     }
 
     fn forget(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
         self.low = self.low.min(seen.levels.dirty_low_bytes);
-        if seen.now_ms < self.low_since + REUSE_MS {
+        if seen.now_ms < self.low_since.saturating_add(REUSE_MS) {
             return;
         }
         let low = core::mem::replace(&mut self.low, seen.levels.dirty_bytes);

@@ -13,12 +13,18 @@ pub struct Seen {
     pub events: Events,
     /// The same for each class; indexed by class number.
     pub classes: [ClassSeen; SizeClass::COUNT],
+    /// Blocks that the geometry gives a magazine of each class; 0: the class is not served.
+    pub rooms: [u8; SizeClass::COUNT],
+    /// Blocks that a magazine of any class may hold.
+    pub slots: u8,
     /// How things stand.
     pub levels: Levels,
     /// Threads that got a heap since the last turn.
     pub began: u32,
     /// Threads that gave one up.
     pub ended: u32,
+    /// Threads that look asleep and hold something that could be taken from them.
+    pub asleep: u32,
     /// Requests that found no memory.
     pub denied: u32,
     /// Units by which the heap grew.
@@ -37,13 +43,22 @@ impl Seen {
             events: Events::NONE,
             classes: [ClassSeen { refills: 0, overflows: 0, parcels: 0, sent: 0 };
                 SizeClass::COUNT],
+            rooms: [0; SizeClass::COUNT],
+            slots: 0,
             levels: Levels::NONE,
             began: 0,
             ended: 0,
+            asleep: 0,
             denied: 0,
             grown_units: 0,
             dropped: 0,
         }
+    }
+
+    /// Blocks that a parcel may carry: a chunk's worth, at least one.
+    #[must_use]
+    pub fn chunk_blocks(&self) -> usize {
+        usize::from(self.slots / 2).max(1)
     }
 }
 
@@ -85,6 +100,13 @@ pub struct Levels {
     pub live: u32,
     /// Superslabs that are emptying themselves.
     pub draining: u32,
+    /// Times that one began to empty itself, and that one had to serve again before it was empty, since
+    /// the heap began.
+    pub drained: u32,
+    /// See `drained`.
+    pub revived: u32,
+    /// Superslabs that the system was asked to back with huge pages.
+    pub promoted: u32,
     /// Free units of those that serve, in thousandths of their units.
     pub room_permille: u32,
     /// Threads that hold a heap.
@@ -102,6 +124,9 @@ impl Levels {
         rss_bytes: None,
         live: 0,
         draining: 0,
+        drained: 0,
+        revived: 0,
+        promoted: 0,
         room_permille: 0,
         threads: 0,
     };

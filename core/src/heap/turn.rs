@@ -7,6 +7,7 @@
 use super::Heap;
 use crate::{
     ace::{Act, ClassSeen, Mode, Profile, Seen, Turn},
+    geometry::{Geometry, shape_of},
     meter::ClassEvent,
     platform::Platform,
     pool::Shared,
@@ -113,7 +114,9 @@ fn gather<P: Platform>(
             parcels: told[ClassEvent::Parcel as usize],
             sent: told[ClassEvent::Sent as usize],
         };
+        seen.rooms[class.index()] = shape_of::<P::Geometry>(class).magazine;
     }
+    seen.slots = P::Geometry::MAGAZINE_SLOTS as u8 - 1;
     let mut counts = shared.board.take();
     if let Some(mut pool) = shared.lock() {
         for (sum, (count, told)) in
@@ -149,6 +152,11 @@ fn carry_out<P: Platform>(shared: &Shared<P>, act: Act) {
             }
         }
         Act::Trim => shared.seat.ask_for_trim(),
-        Act::Visit(_) | Act::Promote(_) => {}
+        Act::Promote(superslabs) => {
+            if let Some(mut pool) = shared.lock() {
+                pool.promote(superslabs as usize);
+            }
+        }
+        Act::Visit(_) => {}
     }
 }

@@ -1,0 +1,179 @@
+//! When caches of idle classes and sleeping threads are emptied. Floor: garden.
+//!
+//! | reads | gives |
+//! |---|---|
+//! | refills and overflows of each class, sleeping threads | [`Act::Trim`], [`Act::Visit`] |
+//!
+//! A trim marks the caches of each thread and empties those that were marked by the one before and not
+//! used since, so two of them follow each other: when a class was not refilled for [`Dial::IdleMs`],
+//! and when a burst has ended, that is, the rate of slow events fell below an eighth of what it was. No
+//! more come until another class falls idle or another burst ends, so on a steady load there are none.
+//!
+//! Sleepers are visited a few a turn, each once until it wakes; all of them again when the heap had to grow,
+//! at most once in [`Dial::IdleMs`]: their mail may be what it lacked.
+
+use super::{Act, Orders, Policy, Reason, Seen};
+use crate::{
+    dials::{Dial, Dials},
+    size_class::SizeClass,
+};
+
+/// Between the two trims that empty a cache: every thread at work has seen the first by then.
+const APART_MS: u64 = 40;
+/// Slow events a second that make a burst.
+const BURST: u64 = 10_000;
+/// Sleepers visited in one turn.
+const VISITS: u32 = 4;
+/// A class without caches that a trim could empty.
+const EMPTY: u32 = u32::MAX;
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Trim {
+    quiet_ms: [u32; SizeClass::COUNT],
+    /// Slow events a second in the burst, fading.
+    burst: u64,
+    /// Trims that are still to be given, and why.
+    owed: u8,
+    reason: Reason,
+    /// Time since the last trim, and since sleepers were last visited anew.
+    trimmed_ms: u64,
+    visited_ms: u64,
+    /// Sleepers that were visited.
+    visited: u32,
+}
+
+impl Trim {
+    /// Nothing seen yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            quiet_ms: [EMPTY; SizeClass::COUNT],
+            burst: 0,
+            owed: 0,
+            reason: Reason::ClassIdle,
+            trimmed_ms: APART_MS,
+            visited_ms: 0,
+            visited: 0,
+        }
+    }
+
+    fn owe(&mut self, reason: Reason) {
+        (self.owed, self.reason) = (2, reason);
+    }
+
+    /// Looks for classes that fell idle. Returns the slow events of all of them.
+    fn look(&mut self, seen: &Seen, idle: u32) -> u64 {
+        let span = u32::try_from(seen.span_ms).unwrap_or(EMPTY);
+        let mut sum = 0;
+        let mut fell_idle = false;
+        for (quiet, acts) in self.quiet_ms.iter_mut().zip(&seen.classes) {
+            let acts = u64::from(acts.refills) + u64::from(acts.overflows);
+            sum += acts;
+            if acts > 0 {
+                *quiet = 0;
+            } else if *quiet != EMPTY {
+                *quiet = quiet.saturating_add(span);
+                if idle > 0 && *quiet >= idle {
+                    *quiet = EMPTY;
+                    fell_idle = true;
+                }
+            }
+        }
+        if fell_idle {
+            self.owe(Reason::ClassIdle);
+        }
+        sum
+    }
+
+    fn visit(&mut self, seen: &Seen, idle: u32, orders: &mut Orders) {
+        self.visited = self.visited.min(seen.asleep);
+        self.visited_ms = self.visited_ms.saturating_add(seen.span_ms);
+        let mut reason = Reason::Asleep;
+        if seen.denied > 0 || seen.grown_units > 0 && self.visited_ms >= u64::from(idle) {
+            self.visited = 0;
+            self.visited_ms = 0;
+            reason = Reason::HeapGrew;
+        }
+        let threads = (seen.asleep - self.visited).min(VISITS);
+        if threads > 0 && orders.give(Act::Visit(threads), reason) {
+            self.visited += threads;
+        }
+    }
+}
+
+impl Policy for Trim {
+    fn decide(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
+        let idle = dials.get(Dial::IdleMs);
+        let acts = self.look(seen, idle);
+        if let Some(rate) = acts.saturating_mul(1000).checked_div(seen.span_ms) {
+            if self.burst >= BURST && rate < self.burst / 8 {
+                self.owe(Reason::BurstOver);
+                self.burst = 0;
+            }
+            self.burst = rate.max(self.burst - self.burst / 16);
+        }
+        self.trimmed_ms = self.trimmed_ms.saturating_add(seen.span_ms);
+        if self.owed > 0 && self.trimmed_ms >= APART_MS && orders.give(Act::Trim, self.reason) {
+            self.owed -= 1;
+            self.trimmed_ms = 0;
+        }
+        self.visit(seen, idle, orders);
+    }
+}
+
+impl Default for Trim {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ace::scene::{busy, scene, settles, take};
+
+    fn trims(policy: &mut Trim, dials: &Dials, seen: &Seen, turns: usize) -> usize {
+        let given = (0..turns).map(|_| take(policy, dials, seen));
+        given.map(|orders| orders.iter().filter(|order| order.act == Act::Trim).count()).sum()
+    }
+
+    #[test]
+    fn an_idle_class_gets_two_trims_and_then_none_until_it_was_used_again() {
+        let (mut policy, dials) = (Trim::new(), Dials::new());
+        for _ in 0..3 {
+            assert_eq!(trims(&mut policy, &dials, &busy(scene(), 7, 10), 30), 0);
+            let idle_turns = dials.get(Dial::IdleMs) as usize / 20;
+            assert_eq!(trims(&mut policy, &dials, &scene(), idle_turns - 1), 0, "not idle yet");
+            assert_eq!(trims(&mut policy, &dials, &scene(), 200), 2);
+        }
+        dials.set(Dial::IdleMs, 0);
+        assert_eq!(trims(&mut policy, &dials, &busy(scene(), 7, 10), 1), 0);
+        assert_eq!(trims(&mut policy, &dials, &scene(), 200), 0, "never idle");
+    }
+
+    #[test]
+    fn the_end_of_a_burst_is_followed_by_two_trims_at_once() {
+        let (mut policy, dials) = (Trim::new(), Dials::new());
+        settles(&mut policy, &dials, &busy(scene(), 7, 1000));
+        let trickle = busy(scene(), 7, 10);
+        assert_eq!(trims(&mut policy, &dials, &trickle, 5), 2, "within 100 ms");
+        assert_eq!(trims(&mut policy, &dials, &trickle, 200), 0);
+    }
+
+    #[test]
+    fn sleepers_are_visited_a_few_a_turn_and_each_once_until_the_heap_grows() {
+        let (mut policy, dials) = (Trim::new(), Dials::new());
+        let asleep = Seen { asleep: 6, ..scene() };
+        let visits = |policy: &mut Trim, seen: &Seen| -> u32 {
+            let orders = take(policy, &dials, seen);
+            orders.iter().map(|order| if let Act::Visit(n) = order.act { n } else { 0 }).sum()
+        };
+        assert_eq!([0; 4].map(|_| visits(&mut policy, &asleep)), [4, 2, 0, 0]);
+        settles(&mut policy, &dials, &asleep);
+        let grew = Seen { grown_units: 256, ..asleep.clone() };
+        assert_eq!([0; 3].map(|_| visits(&mut policy, &grew)), [4, 2, 0], "and not at each growth");
+        assert_eq!(visits(&mut policy, &Seen { asleep: 5, ..scene() }), 0);
+        assert_eq!(visits(&mut policy, &asleep), 1, "another one fell asleep");
+    }
+}
