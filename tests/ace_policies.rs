@@ -17,7 +17,7 @@ fn count() -> impl Strategy<Value = u32> {
 }
 
 fn amount() -> impl Strategy<Value = u64> {
-    prop_oneof![8 => (0..1_u64 << 34), 4 => 0..1000_u64, 1 => any::<u64>(), 1 => Just(u64::MAX)]
+    prop_oneof![8 => 0..1_u64 << 34, 4 => 0..1000_u64, 1 => any::<u64>(), 1 => Just(u64::MAX)]
 }
 
 prop_compose! {
