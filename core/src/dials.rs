@@ -94,6 +94,8 @@ dials! {
         "The same for all threads together.";
     MemoryWeight = "memory_weight", 0..=1000, 500,
         "What memory counts against time when profiles are compared, in thousandths: 0 only time, 1000 only memory.";
+    Learn = "learn", 0..=1, 1,
+        "Whether ACE tries other profiles now and then and keeps the best; 0: the one that the host chose stays.";
 }
 
 /// Values that a reader takes together are kept in one word: it sees both old or both new.

@@ -17,14 +17,21 @@
 //! | `learner` | which profile the others start from |
 //! | `trial` | whether an order was worth it; if not, it is taken back |
 //!
+//! The last two share `phase`, which says when the program began to do something else, and `objective`, which says
+//! what a stretch of time cost.
+//!
 //! Laws (`tests/ace_laws.rs`): orders are in bounds; on a steady workload they cease; what made things worse
 //! is taken back; every order has a reason.
 
 mod cap;
 mod hold;
 mod home;
+mod learner;
+pub mod objective;
+mod order;
 mod order;
 mod outbox;
+pub mod phase;
 mod profile;
 mod promote;
 mod purge;
@@ -33,11 +40,13 @@ mod refill;
 mod scene;
 mod seen;
 mod tiering;
+mod trial;
 mod trim;
 mod warm;
 
 pub use cap::Cap;
 pub use hold::Hold;
+pub use learner::Learner;
 pub use order::{Act, Order, Orders, Reason};
 pub use outbox::Outbox;
 pub use profile::Profile;
@@ -46,10 +55,12 @@ pub use purge::Purge;
 pub use refill::Refill;
 pub use seen::{ClassSeen, Levels, Seen};
 pub use tiering::Tiering;
+pub use trial::Trial;
 pub use trim::Trim;
 pub use warm::Warm;
 
 use crate::dials::Dials;
+use phase::Phases;
 
 /// How much ACE does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +118,9 @@ pub struct Ace {
     warm: Warm,
     tiering: Tiering,
     promote: Promote,
+    phases: Phases,
+    learner: Learner,
+    trial: Trial,
 }
 
 impl Ace {
@@ -122,20 +136,50 @@ impl Ace {
             warm: Warm::new(),
             tiering: Tiering::new(),
             promote: Promote::new(),
+            phases: Phases::new(),
+            learner: Learner::new(),
+            trial: Trial::new(),
         }
     }
 
     /// One turn: what to do about what was seen.
     pub fn turn(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
-        // Those that hurry come first: the list is bounded, and the classes may fill it.
+        self.turn_with(seen, dials, orders, &mut Hold);
+    }
+
+    /// One turn with a policy of the caller's beside our own: what it tunes is on trial as what they tune.
+    #[doc(hidden)]
+    pub fn turn_with(
+        &mut self,
+        seen: &Seen,
+        dials: &Dials,
+        orders: &mut Orders,
+        other: &mut dyn Policy,
+    ) {
+        // Reflexes come first: they hurry, and are right or wrong at once.
         self.purge.decide(seen, dials, orders);
-        self.refill.decide(seen, dials, orders);
         self.trim.decide(seen, dials, orders);
+        let look = self.phases.look(seen);
+        if self.learner.decide(seen, look, dials, orders) {
+            self.trial.restart();
+            return;
+        }
+        let from = orders.list().len();
+        self.refill.decide(seen, dials, orders);
         self.warm.decide(seen, dials, orders);
         self.tiering.decide(seen, dials, orders);
         self.promote.decide(seen, dials, orders);
+        // Last those that may fill the bounded list: they speak for each class.
         self.outbox.decide(seen, dials, orders);
         self.cap.decide(seen, dials, orders);
+        other.decide(seen, dials, orders);
+        self.trial.watch(seen, look, dials, orders, from);
+    }
+
+    /// What was learned about profiles.
+    #[must_use]
+    pub const fn learner(&self) -> &Learner {
+        &self.learner
     }
 }
 

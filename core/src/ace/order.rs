@@ -73,6 +73,12 @@ reasons! {
     SlabsMissed = "slabs_missed", "Slabs were wanted and not ready.";
     SlabsRest = "slabs_rest", "Hardly any slab was wanted for a while.";
     LargeAndSteady = "large_and_steady", "The heap is large and has kept its size for a while.";
+    Exploring = "exploring", "Another profile is tried for a moment.";
+    Returned = "returned", "The profile that was tried is left again, to compare.";
+    BetterProfile = "better_profile", "This profile did better when it was tried.";
+    NewPhase = "new_phase", "The program does something else now.";
+    KnownPhase = "known_phase", "The program does again what it did before: what was best then.";
+    RolledBack = "rolled_back", "What was tuned made things worse.";
 }
 
 /// An act with its reason.
@@ -107,6 +113,26 @@ impl Orders {
     /// Forgets all of them.
     pub fn clear(&mut self) {
         self.list.clear();
+    }
+
+    /// Orders that still find a place.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.list.capacity() - self.list.len()
+    }
+
+    /// Takes back all orders but the first `keep`.
+    pub fn truncate(&mut self, keep: usize) {
+        self.list.truncate(keep);
+    }
+
+    /// Takes back those orders from number `from` on that `keep` does not want.
+    pub fn retain_from(&mut self, from: usize, mut keep: impl FnMut(&Order) -> bool) {
+        let mut number = 0;
+        self.list.retain(|order| {
+            number += 1;
+            number <= from || keep(order)
+        });
     }
 
     /// Wants something done. `false`: there is no place left this turn.

@@ -58,6 +58,20 @@ impl Profile {
         dial.spec().first
     }
 
+    /// The values of [`Self::DIALS`].
+    #[must_use]
+    pub fn values(self) -> [u32; Self::DIALS.len()] {
+        Self::DIALS.map(|dial| self.value(dial))
+    }
+
+    /// The profile that the dials stand at, if they do at one.
+    #[must_use]
+    pub fn of(dials: &Dials) -> Option<Self> {
+        let stands =
+            |profile: &Self| Self::DIALS.iter().all(|&dial| dials.get(dial) == profile.value(dial));
+        Self::ALL.into_iter().find(stands)
+    }
+
     /// Sets the dials that a profile sets.
     pub fn set(self, dials: &Dials) {
         for dial in Self::DIALS {
