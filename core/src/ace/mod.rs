@@ -29,7 +29,6 @@ mod home;
 mod learner;
 pub mod objective;
 mod order;
-mod order;
 mod outbox;
 pub mod phase;
 mod profile;

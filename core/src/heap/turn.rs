@@ -6,7 +6,8 @@
 
 use super::Heap;
 use crate::{
-    ace::{Act, ClassSeen, Mode, Profile, Seen, Turn},
+    ace::{Ace, Act, ClassSeen, Mode, Orders, Policy, Profile, Seen, Turn},
+    dials::Dials,
     geometry::{Geometry, shape_of},
     meter::ClassEvent,
     platform::Platform,
@@ -37,6 +38,20 @@ impl<P: Platform> Heap<P> {
     /// loop. `now_ms` is the time in milliseconds since any fixed moment, on the clock of
     /// [`Platform::now_ms`] where there is one. Returns the number of orders.
     pub fn turn(&self, now_ms: u64) -> usize {
+        self.take_turn(now_ms, |ace, seen, dials, orders| ace.turn(seen, dials, orders))
+    }
+
+    /// A turn in which `policy` decides instead of ACE: for tests.
+    #[doc(hidden)]
+    pub fn turn_with(&self, now_ms: u64, policy: &mut dyn Policy) -> usize {
+        self.take_turn(now_ms, |_, seen, dials, orders| policy.decide(seen, dials, orders))
+    }
+
+    fn take_turn(
+        &self,
+        now_ms: u64,
+        decide: impl FnOnce(&mut Ace, &Seen, &Dials, &mut Orders),
+    ) -> usize {
         let shared = &self.shared;
         if shared.seat.mode() == Mode::Off || shared.arena().is_none() {
             return 0;
@@ -48,7 +63,7 @@ impl<P: Platform> Heap<P> {
             let applied = shared.seat.mode() == Mode::Tune;
             gather(shared, &mut state.seen, &mut state.pool_told, now_ms);
             state.orders.clear();
-            state.ace.turn(&state.seen, &shared.dials, &mut state.orders);
+            decide(&mut state.ace, &state.seen, &shared.dials, &mut state.orders);
             if applied {
                 for order in state.orders.list() {
                     carry_out(shared, order.act);
