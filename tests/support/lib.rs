@@ -4,6 +4,7 @@
 pub mod callgrind;
 pub mod fake_cuda;
 pub mod house;
+pub mod orders;
 pub mod pages;
 pub mod platforms;
 pub mod product;

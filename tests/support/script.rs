@@ -5,6 +5,7 @@ use crate::pages::Fault;
 use crate::platforms::{Seat, Shape, TestHeap, take_misuses, without_heaps};
 use crate::random::Random;
 use crate::shadow::{Shadow, assert_zero};
+use ace_alloc::ace::Policy;
 use std::alloc::Layout;
 
 /// One step of a script. Numbers that pick a block or a seat are taken modulo how many there are.
@@ -117,6 +118,12 @@ impl<G: Shape> Stage<G> {
             }
         }
         self.audit();
+    }
+
+    /// The thread whose turn it is takes a turn of ACE, in which `policy` decides. Returns the number of
+    /// orders.
+    pub fn turn_with(&mut self, now_ms: u64, policy: &mut dyn Policy) -> usize {
+        self.act(|heap| heap.turn_with(now_ms, policy))
     }
 
     /// Holds the heap's ledger against the pages and the shadow.

@@ -1,0 +1,399 @@
+//! The laws of ACE, on the real heap: what it orders, and what anybody else might, changes no result; who is
+//! inside a turn holds nobody up; off is off.
+//!
+//! `ACE_TEST_CASES` sets how many scripts are played under hostile orders; each is about 500 orders.
+
+use ace_alloc::ace::{Ace, Act, Mode, Orders, Policy, Reason, Seen, Turn};
+use ace_alloc::geometry::{Host, HostTail, Small};
+use ace_alloc::platform::{Misuse, Platform};
+use ace_alloc::{Dial, Dials, Heap};
+use ace_alloc_tests::orders::Hostile;
+use ace_alloc_tests::pages::MockPages;
+use ace_alloc_tests::platforms::{Seat, Shape, TestHeap, TestThreads, take_misuses};
+use ace_alloc_tests::random::{self, Random};
+use ace_alloc_tests::script::{Op, Stage};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+
+const USUAL_CASES: u32 = 48;
+const STEPS: usize = 320;
+/// Steps of a script from turn to turn, at most.
+const STRIDE: usize = 40;
+
+/// Plays a script with turns at random moments. Returns the number of turns.
+fn play<G: Shape>(stage: &mut Stage<G>, script: &[Op], seed: u64, policy: &mut dyn Policy) -> u64 {
+    let mut random = Random::new(seed);
+    let (mut rest, mut now, mut turns) = (script, 0, 0);
+    while !rest.is_empty() {
+        let (steps, later) = rest.split_at(rest.len().min(1 + random.below(STRIDE)));
+        stage.play(steps);
+        rest = later;
+        // Clocks stand still, and jump, and go back.
+        now = [now, now + 1, now + 20, now + 10_000, now / 2, u64::MAX][random.below(6)];
+        stage.turn_with(now, policy);
+        turns += 1;
+    }
+    turns
+}
+
+fn survives_hostile_orders<G: Shape>() {
+    let seed = random::seed();
+    let (mut orders, mut turns) = (0, 0);
+    for case in 0..u64::from(random::cases(USUAL_CASES)) {
+        let seed = seed ^ (case << 20);
+        let script = Op::script::<G>(seed, STEPS);
+        let mut stage = Stage::<G>::new();
+        let mut hostile = Hostile::new(seed, case % 4 == 3);
+        stage.null_is_fine = hostile.may_refuse;
+        turns += play(&mut stage, &script, seed, &mut hostile);
+        orders += hostile.given;
+        stage.shadow.check_all();
+        stage.finish();
+    }
+    eprintln!("{}: {orders} hostile orders in {turns} turns", G::NAME);
+}
+
+#[test]
+fn hostile_orders_change_no_result_of_a_host_heap() {
+    survives_hostile_orders::<Host>();
+}
+
+#[test]
+fn hostile_orders_change_no_result_of_a_host_heap_with_tail_prefixes() {
+    survives_hostile_orders::<HostTail>();
+}
+
+#[test]
+fn hostile_orders_change_no_result_of_a_small_heap() {
+    survives_hostile_orders::<Small>();
+}
+
+/// Where the blocks that are live after each part of a script lie in the heap's range.
+fn addresses<G: Shape>(script: &[Op], mode: Mode) -> Vec<Vec<usize>> {
+    let mut stage = Stage::<G>::new();
+    stage.heap.set_mode(mode);
+    let (mut ace, mut now) = (Ace::new(), 0);
+    let mut seen = Vec::new();
+    for steps in script.chunks(STRIDE) {
+        stage.play(steps);
+        now += 20;
+        stage.turn_with(now, &mut Eager(&mut ace));
+        let range = stage.heap.pages.reservation().expect("a heap that was used");
+        let blocks = (0..stage.shadow.len()).map(|index| stage.shadow.block(index).ptr.addr());
+        let inside = blocks.filter(|address| range.contains(address));
+        seen.push(inside.map(|address| address - range.start).collect());
+    }
+    stage.finish();
+    seen
+}
+
+/// ACE, and orders that change where blocks lie.
+struct Eager<'a>(&'a mut Ace);
+
+impl Policy for Eager<'_> {
+    fn decide(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
+        self.0.turn(seen, dials, orders);
+        orders.set(dials, Dial::RefillMax, 3, Reason::Unneeded);
+        orders.set(dials, Dial::DepotThreadKib, 0, Reason::Unneeded);
+        orders.give(Act::Trim, Reason::Unneeded);
+        orders.give(Act::Purge(0), Reason::Unneeded);
+    }
+}
+
+fn off_and_observe_are_one<G: Shape>() {
+    let script = Op::script::<G>(random::seed(), 20 * STRIDE);
+    let [off, observe, tune] = Mode::ALL.map(|mode| addresses::<G>(&script, mode));
+    assert_eq!(off, observe, "{}", G::NAME);
+    assert_ne!(off, tune, "{}: the orders would have shown", G::NAME);
+}
+
+#[test]
+fn off_and_observe_hand_out_the_same_addresses() {
+    off_and_observe_are_one::<Host>();
+    off_and_observe_are_one::<HostTail>();
+    off_and_observe_are_one::<Small>();
+}
+
+thread_local! {
+    static NOW: Cell<u64> = const { Cell::new(0) };
+    static LOOKS: Cell<u64> = const { Cell::new(0) };
+    static TURNS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// A platform whose clock is set by hand, and which counts looks at it and turns.
+struct Clocked;
+
+impl Platform for Clocked {
+    type Geometry = Host;
+    type Pages = MockPages;
+    type Threads = TestThreads;
+    type Lock = spin::Mutex<()>;
+
+    fn now_ms() -> Option<u64> {
+        LOOKS.set(LOOKS.get() + 1);
+        Some(NOW.get())
+    }
+
+    fn on_turn(_: &Turn<'_>) {
+        TURNS.set(TURNS.get() + 1);
+    }
+
+    fn misuse(misuse: Misuse) {
+        panic!("{misuse:?}");
+    }
+}
+
+/// Fills and empties, more than the caches hold.
+fn burst<P: Platform>(heap: &Heap<P>, bytes: usize, blocks: usize) {
+    let blocks: Vec<_> = (0..blocks).map(|_| heap.malloc(bytes)).collect();
+    for block in blocks {
+        assert!(!block.is_null());
+        // SAFETY: a live block, freed once.
+        unsafe { heap.free(block) };
+    }
+}
+
+#[test]
+fn off_asks_no_clock_and_takes_no_turn() {
+    for mode in Mode::ALL {
+        let pages = MockPages::new(4 << 30);
+        let heap = Heap::<Clocked>::new(pages.clone());
+        heap.set_mode(mode);
+        (LOOKS.set(0), TURNS.set(0));
+        let mut seat = Seat::new();
+        seat.sit(|| {
+            for _ in 0..20 {
+                burst(&heap, 64, 100_000);
+                NOW.set(NOW.get() + 100);
+                heap.turn(NOW.get());
+            }
+            heap.thread_exit();
+        });
+        let took = (LOOKS.get() > 0, TURNS.get() > 0);
+        assert_eq!(took, (mode != Mode::Off, mode != Mode::Off), "{}", mode.name());
+        drop(heap);
+        // SAFETY: the heap is gone.
+        unsafe { pages.unmap_all() };
+    }
+}
+
+/// ACE with a policy that sets a dial whenever it stands elsewhere, and every order that came of it.
+struct Recorded {
+    ace: Ace,
+    insists: Option<(Dial, u32)>,
+    given: Vec<(Act, Reason)>,
+    quiet: usize,
+}
+
+impl Recorded {
+    const fn new(insists: Option<(Dial, u32)>) -> Self {
+        Self { ace: Ace::new(), insists, given: Vec::new(), quiet: 0 }
+    }
+}
+
+struct Insist(Option<(Dial, u32)>);
+
+impl Policy for Insist {
+    fn decide(&mut self, _: &Seen, dials: &Dials, orders: &mut Orders) {
+        if let Some((dial, value)) = self.0 {
+            orders.set(dials, dial, value, Reason::Unneeded);
+        }
+    }
+}
+
+impl Policy for Recorded {
+    fn decide(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
+        self.ace.turn_with(seen, dials, orders, &mut Insist(self.insists));
+        let is_dial = |act: Act| matches!(act, Act::Set(..) | Act::SetClass(..));
+        let turned = orders.list().iter().any(|order| is_dial(order.act));
+        self.quiet = if turned { 0 } else { self.quiet + 1 };
+        self.given.extend(orders.list().iter().map(|order| (order.act, order.reason)));
+    }
+}
+
+/// Turns of 5 ms, in each of which the same happens.
+fn steady<G: Shape>(policy: &mut Recorded, turns: u64, work: impl Fn(&TestHeap<G>)) -> Dials {
+    let heap = TestHeap::<G>::new(G::LIMIT);
+    let mut seat = Seat::new();
+    seat.sit(|| {
+        for turn in 1..=turns {
+            work(&heap);
+            heap.turn_with(turn * 5, policy);
+        }
+        heap.thread_exit();
+    });
+    heap.audited_empty();
+    let dials = Dials::new();
+    Dial::ALL.iter().for_each(|&dial| dials.set(dial, heap.dials().get(dial)));
+    dials
+}
+
+#[test]
+fn a_steady_program_is_left_alone_after_a_while() {
+    let works: [(&str, fn(&TestHeap<Host>)); 4] = [
+        ("pairs", |heap| (0..100).for_each(|_| burst(heap, 64, 10))),
+        ("bursts", |heap| burst(heap, 64, 60_000)),
+        ("mid", |heap| (0..20).for_each(|_| burst(heap, 8 << 10, 200))),
+        ("large", |heap| (0..4).for_each(|_| burst(heap, 1 << 20, 8))),
+    ];
+    for (name, work) in works {
+        let mut policy = Recorded::new(None);
+        steady(&mut policy, 900, work);
+        let last = &policy.given[policy.given.len().saturating_sub(8)..];
+        assert!(policy.quiet >= 300, "{name}: {} quiet turns after {last:?}", policy.quiet);
+    }
+}
+
+#[test]
+fn a_bad_order_is_taken_back() {
+    for (dial, value) in [(Dial::RefillMax, 1), (Dial::DepotClassKib, 0)] {
+        let mut policy = Recorded::new(None);
+        let heap = TestHeap::<Host>::new(4 << 30);
+        heap.dials().set(Dial::Learn, 0);
+        let mut seat = Seat::new();
+        seat.sit(|| {
+            for turn in 1..=60 {
+                let (bytes, blocks) =
+                    if dial == Dial::RefillMax { (64, 60_000) } else { (64, 8000) };
+                (0..4).for_each(|_| burst(&heap, bytes, blocks));
+                policy.insists = (turn > 20).then_some((dial, value));
+                heap.turn_with(turn * 5, &mut policy);
+            }
+            heap.thread_exit();
+        });
+        let name = dial.spec().name;
+        let given = |reason| policy.given.contains(&(Act::Set(dial, value), reason));
+        assert!(given(Reason::Unneeded), "{name} was planted");
+        let undone = (Act::Set(dial, dial.spec().first), Reason::RolledBack);
+        assert!(policy.given.contains(&undone), "{name}: {:?}", policy.given);
+        assert_eq!(heap.dials().get(dial), dial.spec().first, "{name}");
+    }
+}
+
+#[test]
+fn every_order_of_ours_is_in_bounds_and_has_a_reason() {
+    struct Bounds(Ace);
+    impl Policy for Bounds {
+        fn decide(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
+            self.0.turn(seen, dials, orders);
+            for order in orders.list() {
+                assert!(!order.reason.code().is_empty() && !order.reason.sentence().is_empty());
+                match order.act {
+                    Act::Set(dial, value) => assert_eq!(dial.clamp(value), value, "{order:?}"),
+                    Act::SetClass(_, dial, value) => assert!(value <= dial.max(), "{order:?}"),
+                    _ => {}
+                }
+            }
+        }
+    }
+    let seed = random::seed();
+    for case in 0..24 {
+        let script = Op::script::<Host>(seed ^ case, 4 * STEPS);
+        let mut stage = Stage::<Host>::new();
+        play(&mut stage, &script, seed ^ case, &mut Bounds(Ace::new()));
+        stage.finish();
+    }
+}
+
+/// Tells that it is inside a turn, and stays there until it is let go, or for ever.
+struct Stalled {
+    inside: Sender<()>,
+    go: Receiver<()>,
+}
+
+impl Policy for Stalled {
+    fn decide(&mut self, _: &Seen, _: &Dials, _: &mut Orders) {
+        self.inside.send(()).expect("the test waits for it");
+        if self.go.recv().is_err() {
+            // Killed: nobody ever lets it go.
+            panic!("a policy that panics");
+        }
+    }
+}
+
+/// What a turn saw of threads that came and went, and of events that found no place.
+#[derive(Default)]
+struct Told {
+    threads: u32,
+    dropped: u32,
+    sent: u64,
+}
+
+impl Policy for Told {
+    fn decide(&mut self, seen: &Seen, _: &Dials, _: &mut Orders) {
+        self.threads += seen.began + seen.ended;
+        self.dropped += seen.dropped;
+        self.sent += seen.events.remote_sent;
+    }
+}
+
+const THREADS: usize = 60;
+const BLOCKS: usize = 2000;
+
+/// Threads that allocate, free what others allocated, and end.
+fn busy(heap: &TestHeap<Host>) {
+    let mut inherited: Vec<usize> = Vec::new();
+    for _ in 0..THREADS {
+        inherited = thread::scope(|scope| {
+            let work = scope.spawn(|| {
+                let fresh: Vec<_> =
+                    (0..BLOCKS).map(|_| heap.malloc(64).expose_provenance()).collect();
+                for block in inherited {
+                    // SAFETY: a live block, freed once.
+                    unsafe { heap.free(std::ptr::with_exposed_provenance_mut(block)) };
+                }
+                assert_eq!(heap.turn(1 << 40), 0, "somebody else is at it");
+                heap.thread_exit();
+                assert_eq!(take_misuses(), []);
+                fresh
+            });
+            work.join().expect("the thread ended well")
+        });
+        assert!(heap.audited().live_blocks() >= BLOCKS as u64);
+    }
+    for block in inherited {
+        // SAFETY: a live block, freed once.
+        unsafe { heap.free(std::ptr::with_exposed_provenance_mut(block)) };
+    }
+    heap.trim(0);
+}
+
+#[test]
+fn a_controller_that_stalls_holds_nobody_up_and_loses_no_count() {
+    let heap = TestHeap::<Host>::new(4 << 30);
+    // The heap must have begun, or there is nothing to take a turn of.
+    Seat::new().sit(|| (burst(&heap, 64, 1), heap.thread_exit()));
+    let (entered, inside) = bounded(1);
+    let (let_go, go) = bounded(1);
+    let mut stalled = Stalled { inside: entered, go };
+    thread::scope(|scope| {
+        let turn = scope.spawn(|| heap.turn_with(1, &mut stalled));
+        inside.recv().expect("the controller is inside");
+        busy(&heap);
+        let_go.send(()).expect("it waits");
+        turn.join().expect("it ends well");
+    });
+    heap.audited_empty();
+    let (mut told, counted) = (Told::default(), heap.stats().events.remote_sent);
+    heap.turn_with(2, &mut told);
+    assert_eq!((told.threads + told.dropped) as usize, 2 * THREADS);
+    assert!(told.dropped > 0, "the ring is bounded: what finds it full is dropped and counted");
+    assert_eq!(told.sent, counted, "counts are not lost");
+}
+
+#[test]
+fn a_controller_that_never_comes_back_takes_nothing_with_it() {
+    let heap = TestHeap::<Host>::new(4 << 30);
+    Seat::new().sit(|| (burst(&heap, 64, 1), heap.thread_exit()));
+    let (entered, inside) = bounded(1);
+    let (let_go, go) = bounded(1);
+    drop(let_go);
+    let mut killed = Stalled { inside: entered, go };
+    let turn = catch_unwind(AssertUnwindSafe(|| heap.turn_with(1, &mut killed)));
+    assert!(turn.is_err() && inside.recv().is_ok(), "it died inside its turn");
+    busy(&heap);
+    heap.audited_empty();
+    assert_eq!(heap.turn(2), 0, "its turn goes on for ever");
+}
