@@ -82,11 +82,12 @@ impl<P: Platform> Heap<P> {
     #[cold]
     #[inline(never)]
     fn refill(&self, class: SizeClass) -> *mut u8 {
-        self.tick();
-        let block = gate::refill(&self.shared, class);
+        let mut block = gate::refill(&self.shared, class);
         if block.is_null() && self.last_resort() {
-            return gate::refill(&self.shared, class);
+            block = gate::refill(&self.shared, class);
         }
+        // Last: a pause may call the heap, and between an empty magazine and its refill that must not be.
+        self.tick();
         block
     }
 

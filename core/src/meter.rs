@@ -16,7 +16,9 @@ macro_rules! meter {
         pub struct Meter { $(pub $field: RelaxedU64),* }
 
         /// Number of counters.
-        pub const COUNTERS: usize = [$(stringify!($field)),*].len();
+        pub const COUNTERS: usize = NAMES.len();
+        /// Their names, in the order in which they are declared.
+        pub const NAMES: &[&str] = &[$(stringify!($field)),*];
 
         impl Meter {
             /// All zero.
@@ -51,6 +53,12 @@ macro_rules! meter {
             pub fn of(counts: [u64; COUNTERS]) -> Self {
                 let [$($field),*] = counts;
                 Self { $($field),* }
+            }
+
+            /// The counts, in the order of [`NAMES`].
+            #[must_use]
+            pub const fn counts(&self) -> [u64; COUNTERS] {
+                [$(self.$field),*]
             }
         }
 

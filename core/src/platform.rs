@@ -115,10 +115,15 @@ pub trait Platform: 'static {
         None
     }
 
-    /// A turn of ACE was taken: for traces. Must not call this heap.
+    /// A turn of ACE has decided, and its orders are carried out next: for traces. One at a time; no lock of
+    /// the heap is held. Must not call this heap.
     fn on_turn(turn: &Turn<'_>) {
         let _ = turn;
     }
+
+    /// A thread has done many slow things and looked at the clock. It holds nothing of the heap, so this, and
+    /// only this, may call it: the place to begin what a host begins late, such as a thread that takes turns.
+    fn on_pause() {}
 
     /// Reports misuse. Usually does not return; if it does, the faulty call has no effect. Must not call
     /// this heap: it may be in the middle of emptying a magazine.

@@ -5,7 +5,7 @@
 //! prepare handlers run in reverse order of registration, so those of the program's libraries, which
 //! may still allocate, run before ours; parent and child handlers run in order, so ours come first.
 
-use crate::HEAP;
+use crate::{HEAP, tender};
 
 /// Registers the handlers; once a process.
 pub fn register() {
@@ -27,4 +27,5 @@ unsafe extern "C" fn parent() {
 unsafe extern "C" fn child() {
     // SAFETY: fork calls this after `prepare`, in the only thread of the child.
     unsafe { HEAP.fork_child() };
+    tender::on_fork();
 }

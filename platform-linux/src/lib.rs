@@ -16,12 +16,15 @@
 //! | `pages` | mmap, mprotect, madvise, mremap, munmap |
 //! | `lock` | the futex lock around the shared pool |
 //! | `threads` | the calling thread's front, and the hook at its end |
+//! | `tender` | the thread that takes turns of ACE while the program sleeps |
+//! | `trace` | what ACE sees and decides, written to a file |
 //! | `clock` | milliseconds, coarse |
+//! | `resident` | what the kernel counts of this process |
 //! | `fork` | what happens to the heap around fork() |
 //! | `start` | what runs once a process |
-//! | `options` | the environment: one table |
+//! | `options` | the environment: one table (`options/table`) |
 //! | `fail` | the last words of a program that misused the heap |
-//! | `out`, `errno` | text without allocation; the caller's errno |
+//! | `out`, `json`, `file`, `errno` | text and files without allocation; the caller's errno |
 
 #![no_std]
 #![cfg(target_os = "linux")]
@@ -30,16 +33,22 @@
 mod clock;
 mod errno;
 mod fail;
+mod file;
 mod fork;
+pub mod json;
 mod lock;
 pub mod options;
 mod out;
 mod pages;
+mod resident;
 mod start;
+mod tender;
 mod threads;
+pub mod trace;
 
 pub use ace_alloc as core_heap;
 pub use errno::KeepErrno;
+pub use file::File;
 pub use lock::FutexLock;
 pub use out::FdWriter;
 pub use pages::LinuxPages;
@@ -48,6 +57,7 @@ pub use threads::LinuxThreads;
 
 use ace_alloc::{
     Heap,
+    ace::Turn,
     geometry::Host,
     platform::{Misuse, Platform},
 };
@@ -65,6 +75,21 @@ impl Platform for Linux {
 
     fn now_ms() -> Option<u64> {
         clock::now_ms()
+    }
+
+    /// Asked for traces, and where the tender takes the turn: what a program may do in the middle of its own
+    /// work is not widened by three system calls (a sandbox may forbid them).
+    fn resident_bytes() -> Option<u64> {
+        (trace::is_on() || tender::is_me()).then(resident::bytes).flatten()
+    }
+
+    fn on_turn(turn: &Turn<'_>) {
+        tender::on_turn(turn);
+        trace::on_turn(turn);
+    }
+
+    fn on_pause() {
+        tender::on_pause();
     }
 
     fn misuse(misuse: Misuse) {
@@ -86,6 +111,15 @@ impl AceAlloc {
     #[must_use]
     pub const fn new() -> Self {
         Self
+    }
+
+    /// Asks for the thread that takes turns of ACE while the program does nothing, as `ACE_TENDER=1` does:
+    /// free memory then goes back to the system also while the program sleeps. The thread ends when nothing
+    /// happens for half a minute, and comes back with the next work. A host that has an idle loop can call
+    /// [`Heap::turn`] of [`HEAP`] there instead. `false`: the system gives no thread now; it is tried again.
+    pub fn tend(&self) -> bool {
+        options::want_tender();
+        tender::begin()
     }
 }
 

@@ -2,19 +2,21 @@
 //!
 //! Read once, at the heap's first use or in the library's constructor, without allocation; ignored in
 //! programs that run with raised privileges. A value that makes no sense costs one line on standard
-//! error and the default is used. `docs/ENV_VARS.md` is written from this table
-//! (`cargo run -p ace-alloc-linux --example env_vars`), and a test compares. The limit is 12 rows.
+//! error and the default is used. The table is in `options/table.rs`; `docs/ENV_VARS.md` is written from it
+//! (`cargo run -p ace-alloc-linux --example env_vars`), and a test compares.
+
+mod table;
+
+pub(crate) use table::want_tender;
+pub use table::{
+    TABLE, foreign_frees_are_ignored, profile, report_path, tender_is_wanted, trace_path,
+};
 
 use crate::FdWriter;
-use ace_alloc::{
-    dials::{Dial, Dials, Route},
-    size_class::SizeClass,
-};
+use ace_alloc::dials::{Dial, Dials};
 use core::{
-    cell::UnsafeCell,
     ffi::{CStr, c_char},
     fmt::{self, Write},
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 /// One row of the table.
@@ -71,109 +73,6 @@ pub enum Kind {
     },
 }
 
-/// Every setting there is.
-pub static TABLE: &[Setting] = &[
-    Setting {
-        name: "ACE_REPORT",
-        kind: Kind::Path { set: |path| REPORT.keep(path) },
-        default: "",
-        doc: "`libace_alloc.so` writes a JSON report about its heap to this file when the program \
-              exits. `%p` in the name becomes the process id. Forked children write none.",
-    },
-    Setting {
-        name: "ACE_FOREIGN_FREE",
-        kind: Kind::Word {
-            words: &["abort", "ignore"],
-            set: |_, word| IGNORE_FOREIGN.store(word == 1, Ordering::Relaxed),
-        },
-        default: "abort",
-        doc: "What happens when a pointer is freed that this heap never handed out: stop the program \
-              with its address, or skip the call (the memory then leaks).",
-    },
-    Setting {
-        name: "ACE_DIRTY_LIMIT",
-        kind: Kind::Bytes { min: 0, max: 1 << 40, unit: 1024, dial: Dial::DirtyFloorKib },
-        default: "4m",
-        doc: "Free memory that may stay resident in any case. More than this, and more than \
-              `ACE_DIRTY_PERCENT` of the memory in use, goes back to the system at once.",
-    },
-    Setting {
-        name: "ACE_DIRTY_PERCENT",
-        kind: Kind::Number { min: 0, max: 1000, unit: 10, dial: Dial::DirtyPermille },
-        default: "10",
-        doc: "Free memory that may stay resident, in percent of the memory in use.",
-    },
-    Setting {
-        name: "ACE_DEPOT_LIMIT",
-        kind: Kind::Bytes {
-            min: 0,
-            max: (64 << 20) - 1024,
-            unit: 1024,
-            dial: Dial::DepotThreadKib,
-        },
-        default: "4m",
-        doc: "Free blocks that one thread may keep for itself beside its magazines, in bytes.",
-    },
-    Setting {
-        name: "ACE_ROUTE",
-        kind: Kind::Word { words: &["tiny-first", "tiny-only", "pool-only"], set: set_route },
-        default: "tiny-first",
-        doc: "Way of a request: the thread's magazines and, where a thread can't have any, the shared \
-              pool; the magazines only; or the shared pool only (slowest, nothing is cached).",
-    },
-    Setting {
-        name: "ACE_DIALS",
-        kind: Kind::Dials,
-        default: "",
-        doc: "Any of the dials of docs/ACE.md by name: `refill_max=8,warm_max=0`. Values out of range \
-              become the nearest one in it.",
-    },
-];
-
-fn set_route(dials: &Dials, word: usize) {
-    let route = [Route::TinyFirst, Route::TinyOnly, Route::PoolOnly][word];
-    for class in SizeClass::all() {
-        dials.set_route(class, route);
-    }
-}
-
-static IGNORE_FOREIGN: AtomicBool = AtomicBool::new(false);
-
-/// Whether a free of memory that is not ours is skipped (`ACE_FOREIGN_FREE=ignore`).
-pub fn foreign_frees_are_ignored() -> bool {
-    IGNORE_FOREIGN.load(Ordering::Relaxed)
-}
-
-static REPORT: KeptPath = KeptPath { used: AtomicUsize::new(0), bytes: UnsafeCell::new([0; 1024]) };
-
-/// The file name of `ACE_REPORT`, if it is set. A copy: programs that rename themselves write over
-/// their environment.
-pub fn report_path() -> Option<&'static [u8]> {
-    let used = REPORT.used.load(Ordering::Acquire);
-    // SAFETY: K1 (KeptPath): after `used` is set, nobody writes the bytes.
-    (used > 0).then(|| unsafe { &(&*REPORT.bytes.get())[..used] })
-}
-
-/// Invariant K1: the bytes are written once, before `used` is set, and never again.
-struct KeptPath {
-    used: AtomicUsize,
-    bytes: UnsafeCell<[u8; 1024]>,
-}
-
-// SAFETY: K1; `used` is stored with Release and read with Acquire.
-unsafe impl Sync for KeptPath {}
-
-impl KeptPath {
-    fn keep(&self, path: &[u8]) -> bool {
-        // SAFETY: `read` calls the setters once a process, before anybody can see `used` (K1).
-        let bytes = unsafe { &mut *self.bytes.get() };
-        let Some(place) = bytes.get_mut(..path.len()) else { return false };
-        place.copy_from_slice(path);
-        self.used.store(path.len(), Ordering::Release);
-        true
-    }
-}
-
 unsafe extern "C" {
     // The process's environment, as POSIX names it.
     static environ: *const *const c_char;
@@ -186,7 +85,8 @@ pub(crate) fn of_this_process() -> *const *const c_char {
     unsafe { environ }
 }
 
-/// Applies what the environment sets; everything else keeps its default.
+/// Applies what the environment sets; everything else keeps its default. In the order of the table: where
+/// two settings turn the same dial, the later row wins, however the environment is sorted.
 ///
 /// # Safety
 /// 1. `environment` is a null-terminated array of C strings that nobody changes meanwhile.
@@ -196,17 +96,35 @@ pub(crate) unsafe fn read(environment: *const *const c_char, dials: &Dials) {
     if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
         return;
     }
-    let mut next = environment;
-    // SAFETY: (1) the array ends with a null pointer, and we stop there.
-    while let Some(entry) = unsafe { next.read().as_ref() } {
-        // SAFETY: (1) `entry` was not the last one.
-        next = unsafe { next.add(1) };
-        // SAFETY: (1) a C string.
-        if unsafe { is_ours(entry) } {
-            // SAFETY: as above.
-            read_entry(unsafe { CStr::from_ptr(entry) }.to_bytes(), dials);
+    // SAFETY: (1).
+    let entries = || unsafe { entries(environment) };
+    if entries().next().is_none() {
+        return;
+    }
+    for setting in TABLE {
+        for entry in entries() {
+            setting.read_entry(entry, dials);
         }
     }
+}
+
+/// The entries of the environment that begin with `ACE_`.
+///
+/// # Safety
+/// `environment` is a null-terminated array of C strings that nobody changes while the answer is used.
+unsafe fn entries<'a>(environment: *const *const c_char) -> impl Iterator<Item = &'a [u8]> {
+    let mut next = environment;
+    core::iter::from_fn(move || {
+        // SAFETY: the array ends with a null pointer, and we stop there.
+        let entry = unsafe { next.read().as_ref() }?;
+        // SAFETY: `entry` was not the last one.
+        next = unsafe { next.add(1) };
+        Some(entry)
+    })
+    // SAFETY: a C string.
+    .filter(|&entry| unsafe { is_ours(entry) })
+    // SAFETY: as above.
+    .map(|entry| unsafe { CStr::from_ptr(entry) }.to_bytes())
 }
 
 /// Whether the entry begins with `ACE_`. Byte by byte, because strlen for each entry would bring one
@@ -221,22 +139,18 @@ unsafe fn is_ours(entry: *const c_char) -> bool {
     })
 }
 
-fn read_entry(entry: &[u8], dials: &Dials) {
-    let Some(split) = entry.iter().position(|&byte| byte == b'=') else { return };
-    let (name, value) = (&entry[..split], &entry[split + 1..]);
-    // An empty value means "not set", as with most variables.
-    if value.is_empty() {
-        return;
-    }
-    for setting in TABLE.iter().filter(|setting| setting.name.as_bytes() == name) {
-        if !setting.apply(value, dials) {
+impl Setting {
+    fn read_entry(&self, entry: &[u8], dials: &Dials) {
+        let value =
+            entry.strip_prefix(self.name.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
+        // An empty value means "not set", as with most variables.
+        let Some(value) = value.filter(|value| !value.is_empty()) else { return };
+        if !self.apply(value, dials) {
             let mut line = FdWriter::<512>::new(libc::STDERR_FILENO);
-            let _ = setting.write_warning(&mut line);
+            let _ = self.write_warning(&mut line);
         }
     }
-}
 
-impl Setting {
     /// Sets what this row acts on. `false`: the value makes no sense, and nothing was changed.
     #[must_use]
     pub fn apply(&self, value: &[u8], dials: &Dials) -> bool {
@@ -339,11 +253,12 @@ pub fn parse_bytes(text: &[u8]) -> Option<u64> {
 pub fn write_page(out: &mut impl Write) -> fmt::Result {
     out.write_str(
         "# Environment variables\n\n\
-         Written from the table in `platform-linux/src/options.rs` by\n\
+         Written from the table in `platform-linux/src/options/table.rs` by\n\
          `cargo run -p ace-alloc-linux --example env_vars > docs/ENV_VARS.md`; do not edit.\n\n\
          They act on `libace_alloc.so` and on Rust programs that use `AceAlloc`, are read once when the\n\
          process starts to allocate, and are ignored in programs that run with raised privileges. A\n\
-         value that makes no sense costs one line on standard error, and the default is used.\n\n\
+         value that makes no sense costs one line on standard error, and the default is used. Where two\n\
+         turn the same number, the one that stands later in this table wins.\n\n\
          | name | value | default | what it does |\n|---|---|---|---|\n",
     )?;
     for Setting { name, kind, default, doc } in TABLE {

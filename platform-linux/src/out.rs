@@ -21,6 +21,22 @@ impl<const N: usize> FdWriter<N> {
         Self { fd, used: 0, buffer: [0; N], failed: false }
     }
 
+    /// From now on writes to another open descriptor. What is collected goes there too.
+    pub(crate) const fn redirect(&mut self, fd: libc::c_int) {
+        self.fd = fd;
+        self.failed = false;
+    }
+
+    /// The descriptor.
+    pub(crate) const fn fd(&self) -> libc::c_int {
+        self.fd
+    }
+
+    /// Forgets what is collected.
+    pub(crate) const fn discard(&mut self) {
+        self.used = 0;
+    }
+
     /// Hands everything collected so far to the kernel. `false` if some of it was lost, now or before.
     #[inline(never)]
     pub fn flush(&mut self) -> bool {

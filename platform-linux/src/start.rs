@@ -1,6 +1,6 @@
-//! What runs once a process: fork handlers and options. Floor: adapter.
+//! What runs once a process: fork handlers, options, the trace. Floor: adapter.
 
-use crate::{HEAP, fork, options};
+use crate::{HEAP, fork, options, trace};
 use core::{
     ffi::c_char,
     sync::atomic::{AtomicBool, Ordering},
@@ -22,6 +22,7 @@ pub unsafe fn start(variables: *const *const c_char) {
     if !variables.is_null() && !OPTIONS.swap(true, Ordering::Relaxed) {
         // SAFETY: the caller's contract.
         unsafe { options::read(variables, HEAP.dials()) };
+        trace::begin();
     }
 }
 

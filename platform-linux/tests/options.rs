@@ -52,7 +52,7 @@ fn a_bad_value_changes_nothing() {
                 &[b"x", b"-1", b"k", b"4 m", b"9999999g", b"99999999999999999999"]
             }
             Kind::Number { .. } => &[b"x", b"-1", b"4k", b"1001", b"4294967297", b"\xFF"],
-            Kind::Word { .. } => &[b"x", b"ABORT", b"tiny"],
+            Kind::Word { .. } => &[b"x", b"ABORT", b"tiny", b"2", b"00", b"Off", b"off "],
             Kind::Dials => {
                 &[b"x", b"warm_max", b"warm_max=x", b"nosuch=1", b"warm_max=1,", b"warm_max=1,x=2"]
             }

@@ -93,9 +93,11 @@ impl Mode {
 pub struct Turn<'a> {
     /// What it saw.
     pub seen: &'a Seen,
-    /// What it wanted.
+    /// The dials as they stood when it decided.
+    pub dials: &'a Dials,
+    /// What it wants.
     pub orders: &'a [Order],
-    /// Whether that was carried out (mode `tune`) or only reported.
+    /// Whether that is carried out now (mode `tune`) or only reported.
     pub applied: bool,
 }
 

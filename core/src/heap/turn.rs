@@ -64,13 +64,14 @@ impl<P: Platform> Heap<P> {
             gather(shared, &mut state.seen, &mut state.pool_told, now_ms);
             state.orders.clear();
             decide(&mut state.ace, &state.seen, &shared.dials, &mut state.orders);
+            let orders = state.orders.list();
+            // Before they are carried out: a trace says what a dial stood at until then.
+            P::on_turn(&Turn { seen: &state.seen, dials: &shared.dials, orders, applied });
             if applied {
-                for order in state.orders.list() {
+                for order in orders {
                     carry_out(shared, order.act);
                 }
             }
-            let orders = state.orders.list();
-            P::on_turn(&Turn { seen: &state.seen, orders, applied });
             orders.len()
         })
     }
@@ -110,6 +111,7 @@ impl<P: Platform> Heap<P> {
         {
             self.turn(now);
         }
+        P::on_pause();
     }
 }
 

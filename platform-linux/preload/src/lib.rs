@@ -46,6 +46,7 @@ unsafe extern "C" fn at_load(_: c_int, _: *const *const c_char, variables: *cons
 
 extern "C" fn at_exit() {
     report::at_exit();
+    ace_alloc_linux::trace::end();
 }
 
 // The compiled `core` library names the function that unwinding asks, though nothing unwinds here;

@@ -7,15 +7,15 @@
 
 use crate::{counts::Calls, inspect::Sums};
 use ace_alloc_linux::{
-    FdWriter, HEAP, KeepErrno,
+    FdWriter, File, HEAP, KeepErrno,
     core_heap::{
         ledger::Ledger,
         stats::{BlockStats, Stats},
     },
+    json::{self, write_numbers, write_object},
     options,
 };
 use core::{
-    ffi::{CStr, c_int},
     fmt::{self, Write},
     sync::atomic::{AtomicI32, Ordering},
 };
@@ -38,102 +38,20 @@ pub(crate) fn at_exit() {
     }
     let _errno = KeepErrno::new();
     let stats = HEAP.stats();
-    let Some(file) = File::create(writer) else {
+    let Some(file) = options::report_path().and_then(|path| File::create(path, libc::O_TRUNC))
+    else {
         let mut line = FdWriter::<512>::new(libc::STDERR_FILENO);
         let _ = writeln!(line, "ace-alloc: the file of ACE_REPORT can't be written");
         return;
     };
-    let mut out = FdWriter::<512>::new(file.0);
+    let mut out = FdWriter::<512>::new(file.fd());
     let _ = write_report(&mut out, &stats, writer);
-}
-
-/// An open descriptor.
-struct File(c_int);
-
-impl File {
-    /// Creates the file that `ACE_REPORT` names.
-    fn create(pid: i32) -> Option<Self> {
-        let mut path = CString::<1200>::new();
-        for (index, part) in options::report_path()?.split(|&byte| byte == b'%').enumerate() {
-            match (index, part.split_first()) {
-                (0, _) => path.push(part),
-                (_, Some((b'p', rest))) => {
-                    let _ = write!(path, "{pid}");
-                    path.push(rest);
-                }
-                _ => {
-                    path.push(b"%");
-                    path.push(part);
-                }
-            }
-        }
-        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_CLOEXEC;
-        // SAFETY: a valid C string.
-        let fd = unsafe { libc::open(path.as_c_str()?.as_ptr(), flags, 0o666) };
-        (fd >= 0).then_some(Self(fd))
-    }
-
-    #[inline(never)]
-    fn read_all(path: &CStr, place: &mut [u8]) -> usize {
-        // SAFETY: a valid C string.
-        let fd = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
-        if fd < 0 {
-            return 0;
-        }
-        let file = Self(fd);
-        // SAFETY: an open descriptor and a valid place. One read: the kernel's short files come whole.
-        let read = unsafe { libc::read(file.0, place.as_mut_ptr().cast(), place.len()) };
-        usize::try_from(read).unwrap_or(0)
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        // SAFETY: the descriptor is ours.
-        unsafe { libc::close(self.0) };
-    }
-}
-
-/// Text with a zero at its end, on the stack. Too long: no string at all.
-struct CString<const N: usize> {
-    used: usize,
-    bytes: [u8; N],
-}
-
-impl<const N: usize> CString<N> {
-    const fn new() -> Self {
-        Self { used: 0, bytes: [0; N] }
-    }
-
-    #[inline(never)]
-    fn push(&mut self, text: &[u8]) {
-        for &byte in text {
-            if let Some(place) = self.bytes.get_mut(self.used) {
-                *place = byte;
-            }
-            self.used += 1;
-        }
-    }
-
-    fn as_c_str(&self) -> Option<&CStr> {
-        CStr::from_bytes_with_nul(self.bytes.get(..=self.used)?).ok()
-    }
-}
-
-impl<const N: usize> Write for CString<N> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.push(text.as_bytes());
-        Ok(())
-    }
 }
 
 fn write_report(out: &mut impl Write, stats: &Stats, pid: i32) -> fmt::Result {
     let Sums { live, cached } = Sums::of(stats);
     write!(out, "{{\"report\":1,\"pid\":{pid},\"program\":")?;
-    let mut name = [0; 4096];
-    let used = File::read_all(c"/proc/self/cmdline", &mut name);
-    let argument = name[..used].split(|&byte| byte == 0).next().unwrap_or_default();
-    write_text(out, argument)?;
+    json::write_program(out)?;
     let superslabs = stats.superslabs;
     for (name, number) in [
         ("peak_rss_kib", peak_rss_kib()),
@@ -219,22 +137,6 @@ fn write_events(out: &mut impl Write, stats: &Stats) -> fmt::Result {
     write_numbers(out, "events", &named)
 }
 
-/// A member that is an object of numbers. Once, not at each of its callers.
-#[inline(never)]
-fn write_numbers(out: &mut impl Write, name: &str, numbers: &[(&str, u64)]) -> fmt::Result {
-    write!(out, ",\"{name}\":")?;
-    write_object(out, numbers)
-}
-
-fn write_object(out: &mut impl Write, numbers: &[(&str, u64)]) -> fmt::Result {
-    let mut before = '{';
-    for (name, number) in numbers {
-        write!(out, "{before}\"{name}\":{number}")?;
-        before = ',';
-    }
-    out.write_char('}')
-}
-
 fn write_classes(out: &mut impl Write, stats: &Stats) -> fmt::Result {
     out.write_str(",\"classes\":")?;
     let mut before = '[';
@@ -252,30 +154,11 @@ fn write_classes(out: &mut impl Write, stats: &Stats) -> fmt::Result {
     out.write_str(if before == '[' { "[]" } else { "]" })
 }
 
-/// A JSON string. Bytes that are not ASCII, and those that JSON reserves, become `\u00XX`: correct for
-/// Latin-1, readable for the rest.
-fn write_text(out: &mut impl Write, text: &[u8]) -> fmt::Result {
-    out.write_char('"')?;
-    for &byte in text {
-        match byte {
-            b' '..=b'~' => {
-                if matches!(byte, b'"' | b'\\') {
-                    out.write_char('\\')?;
-                }
-                out.write_char(char::from(byte))?;
-            }
-            _ => write!(out, "\\u{byte:04x}")?,
-        }
-    }
-    out.write_char('"')
-}
-
 /// The largest resident set of this program. From `VmHWM`, which begins anew at exec, where `getrusage`
 /// goes on with the parent's.
 fn peak_rss_kib() -> u64 {
     let mut text = [0; 4096];
-    let used = File::read_all(c"/proc/self/status", &mut text);
-    text[..used]
+    File::read(c"/proc/self/status", &mut text)
         .split(|&byte| byte == b'\n')
         .filter_map(|line| line.strip_prefix(b"VmHWM:"))
         .filter_map(|rest| rest.trim_ascii().strip_suffix(b" kB"))
