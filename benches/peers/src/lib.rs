@@ -9,6 +9,7 @@ pub mod memory;
 pub mod peer;
 pub mod random;
 pub mod table;
+pub mod watch;
 pub mod workloads;
 
 pub use peer::Peer;
@@ -23,6 +24,31 @@ pub struct Timed {
     pub ns: u64,
     /// What the workload read back from its blocks: the same for every allocator.
     pub checksum: u64,
+    /// What else it measured.
+    pub story: Story,
+}
+
+/// Further figures of a workload, with their names; the unit is part of the name. None: it did not come
+/// to that.
+#[derive(Default)]
+pub struct Story(Vec<(&'static str, Option<f64>)>);
+
+impl Story {
+    /// One more figure.
+    pub fn add(&mut self, name: &'static str, value: Option<f64>) {
+        self.0.push((name, value));
+    }
+
+    /// As a JSON object.
+    fn json(&self) -> String {
+        let figure = |(name, value): &(&str, Option<f64>)| format!("\"{name}\":{}", json(*value));
+        format!("{{{}}}", Vec::from_iter(self.0.iter().map(figure)).join(","))
+    }
+}
+
+/// A number as JSON.
+fn json(value: Option<f64>) -> String {
+    value.map_or("null".to_owned(), |value| format!("{value:.3}"))
 }
 
 /// The whole life of a worker: reads the arguments, measures `P`, prints one line of JSON.
@@ -46,9 +72,14 @@ fn measure<P: Peer>() -> Result<String, String> {
     let numbers = args
         .map(|arg| arg.parse().map_err(|_| format!("not a number: {arg}")))
         .collect::<Result<Vec<u64>, String>>()?;
+    let watch = (workloads::is_watched(&bench) || std::env::var_os("BENCH_WATCH").is_some())
+        .then(watch::Watch::start)
+        .transpose()?;
     P::process_start();
+    let start = clock::now_ns();
     let start_rss_kib = memory::resident_kib();
-    let timed = workloads::dispatch::<P>(&bench, &numbers)?;
+    let timed = workloads::dispatch::<P>(&bench, &numbers, watch.as_ref())?;
+    let mean_rss_kib = watch.map(|watch| watch.mean_kib(start, clock::now_ns()));
     let end_rss_kib = memory::resident_kib();
     let peak_rss_kib = memory::peak_resident_kib();
     if let Ok(library) = std::env::var("BENCH_MAPPED")
@@ -58,7 +89,7 @@ fn measure<P: Peer>() -> Result<String, String> {
     }
     Ok(format!(
         "{{\"version\":\"{}\",\"ops\":{},\"ns\":{},\"checksum\":{},\"start_rss_kib\":{},\
-         \"end_rss_kib\":{},\"peak_rss_kib\":{}}}",
+         \"end_rss_kib\":{},\"peak_rss_kib\":{},\"mean_rss_kib\":{},\"story\":{}}}",
         P::version(),
         timed.ops,
         timed.ns,
@@ -66,5 +97,7 @@ fn measure<P: Peer>() -> Result<String, String> {
         start_rss_kib,
         end_rss_kib,
         peak_rss_kib,
+        json(mean_rss_kib),
+        timed.story.json(),
     ))
 }

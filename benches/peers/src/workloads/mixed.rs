@@ -73,13 +73,31 @@ impl<'a> Mix<'a> {
         }
     }
 
-    /// Frees what is left. Not timed.
-    pub fn finish<P: Peer>(&mut self) {
-        for slot in self.slots.iter_mut().filter(|slot| !slot.is_null()) {
-            // SAFETY: as in `steps`.
-            unsafe { give_sized::<P>(*slot) };
-            *slot = std::ptr::null_mut();
+    /// Frees the blocks in the order of their slots but for each `keep`-th; 0 frees all.
+    #[inline(never)]
+    pub fn empty<P: Peer>(&mut self, keep: usize) -> u64 {
+        let mut checksum = 0u64;
+        for (nth, slot) in (1..).zip(self.slots.iter_mut()) {
+            let kept = keep > 0 && nth % keep == 0;
+            if !kept && !slot.is_null() {
+                // SAFETY: as in `steps`.
+                checksum = checksum.rotate_left(1) ^ unsafe { give_sized::<P>(*slot) };
+                *slot = std::ptr::null_mut();
+            }
         }
+        checksum
+    }
+
+    /// Bytes of the blocks that the slots hold.
+    pub fn live_bytes(&self) -> u64 {
+        let live = self.slots.iter().filter(|slot| !slot.is_null());
+        // SAFETY: as in `steps`: a live block's first word is its size.
+        live.map(|slot| unsafe { slot.cast::<u64>().read() }).sum()
+    }
+
+    /// Frees what is left.
+    pub fn finish<P: Peer>(&mut self) {
+        self.empty::<P>(0);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::mixed::Mix;
 use crate::table::Table;
-use crate::{Peer, Timed, clock};
+use crate::{Peer, Story, Timed, clock};
 
 /// `cycles` steps over `slots` slots.
 pub fn run<P: Peer>(cycles: u64, slots: u64, seed: u64) -> Timed {
@@ -13,5 +13,5 @@ pub fn run<P: Peer>(cycles: u64, slots: u64, seed: u64) -> Timed {
     let checksum = mix.steps::<P, 16, 1024>(cycles);
     let ns = clock::now_ns() - start;
     mix.finish::<P>();
-    Timed { ops: cycles, ns, checksum }
+    Timed { ops: cycles, ns, checksum, story: Story::default() }
 }

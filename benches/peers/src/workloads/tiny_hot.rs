@@ -2,7 +2,7 @@
 
 use crate::peer::{give, take};
 use crate::table::Table;
-use crate::{Peer, Timed, clock};
+use crate::{Peer, Story, Timed, clock};
 
 /// `cycles` times `batch` blocks of `size` bytes.
 pub fn run<P: Peer>(size: u64, batch: u64, cycles: u64) -> Timed {
@@ -12,7 +12,7 @@ pub fn run<P: Peer>(size: u64, batch: u64, cycles: u64) -> Timed {
     let start = clock::now_ns();
     let checksum = spin::<P>(&mut table, size, cycles);
     let ns = clock::now_ns() - start;
-    Timed { ops: 2 * cycles * table.len() as u64, ns, checksum }
+    Timed { ops: 2 * cycles * table.len() as u64, ns, checksum, story: Story::default() }
 }
 
 /// The loop: every block's first word is written once and read once.
