@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 
+use crate::arguments::{
+    FillArgs, LarsonArgs, MidMtArgs, OscillateArgs, PhasesArgs, PipeArgs, RandomMixedArgs,
+    TinyHotArgs,
+};
 use crate::rounds::Bench;
 
 /// Benchmarks of ACE-Alloc against its peers.
@@ -71,11 +75,78 @@ pub enum Command {
         #[command(flatten)]
         common: Common,
     },
+    /// As larson, but no thread exits: blocks of owners that are alive and asleep
+    ///
+    /// Each thread replaces STEPS random blocks among SLOTS, hands the slots to a successor and
+    /// sleeps until all is done. Operations are counted as in larson.
+    Sleepers {
+        #[command(flatten)]
+        args: LarsonArgs,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Memory given back: a heap is filled and freed; how long does it stay resident?
+    ///
+    /// Fills MIB MiB with blocks of 16 to 1024 bytes and frees them in order, which is timed; one
+    /// malloc is one operation, one free another. Then the program goes on with a light load
+    /// (fill-call: 1000 random steps each millisecond) or sleeps (fill-sleep). "lean ms" is the time
+    /// until the resident set is at most what it was before, plus 1.1 times the blocks kept, plus 8 MiB,
+    /// and stays so for half a second; "never" if PATIENCE ms were not enough.
+    Fill {
+        #[command(flatten)]
+        args: FillArgs,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Memory that comes and goes: the same heap filled and freed, cycle after cycle
+    ///
+    /// Each cycle fills MIB MiB with blocks of 16 to 1024 bytes, frees them in order and pauses. One
+    /// malloc is one operation, one free another; the pauses are not timed. "cycle ms" is the median
+    /// cycle, "low MiB" the median of the resident set at the cycles' ends.
+    Oscillate {
+        #[command(flatten)]
+        args: OscillateArgs,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// A program that changes: small blocks, mid-sized ones, blocks for other threads, idle
+    ///
+    /// SMALL random steps with 16 to 1024 bytes, MID random steps with 1 to 64 KiB, REMOTE blocks that
+    /// one thread makes and another frees, then a sleep of IDLE ms; each phase frees its blocks. The
+    /// work is fixed, so the sum of the busy phases' times is the result, and the integral of the
+    /// resident set over everything ("rss MiB s"). The defaults take each busy phase about two seconds
+    /// with ACE-Alloc on a slow CPU; some allocators need several times as long.
+    Phases {
+        #[command(flatten)]
+        args: PhasesArgs,
+        #[command(flatten)]
+        common: Common,
+    },
     /// The three benches of the paper with their default arguments, and their geometric mean
     All {
         #[command(flatten)]
         common: Common,
     },
+    /// What each part of ACE-Alloc is worth: one part off a time, in Markdown
+    ///
+    /// Two groups of rows. In the first, the library as deployed, with ACE tuning or off and one
+    /// part switched off; in the second, one heap that keeps what it knows of a block in tables, in
+    /// slab tails, or in headers. --peers picks rows by name, --reference the row of the first
+    /// group that the others are compared with [default: tune]. Variables that begin with ACE_ must not
+    /// be set, for the rows set them.
+    #[command(long_flag = "ablate")]
+    Ablate {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Explore the dials: throughput against memory, with the Pareto front, as CSV and SVG
+    ///
+    /// Measures every point of a grid over the dials (depot limits, refill, trim, tiering; ACE off),
+    /// the fixed profiles and ACE itself (ACE_MODE=tune). Throughput and mean resident memory of a point
+    /// are geometric means over the benches of medians over the rounds. A sweep that was stopped goes
+    /// on where its CSV ends; with another grid, machine or build of the library it refuses. Variables
+    /// that begin with ACE_ must not be set, for the points set them.
+    Sweep(SweepArgs),
     /// Resident memory of a C-like program that does nothing, under each library
     ///
     /// The program has no Rust runtime; it prints its own VmHWM, once without any malloc and once
@@ -86,115 +157,6 @@ pub enum Command {
     },
     /// List the allocators that --peers knows
     Peers,
-}
-
-#[derive(Args)]
-pub struct TinyHotArgs {
-    /// Bytes of a block
-    #[arg(default_value_t = 64, value_parser = value_parser!(u64).range(8..=1 << 30))]
-    size: u64,
-    /// Blocks of a cycle
-    #[arg(default_value_t = 100, value_parser = value_parser!(u64).range(1..=1 << 28))]
-    batch: u64,
-    /// Timed cycles (a tenth as many warm up)
-    #[arg(default_value_t = 60_000, value_parser = value_parser!(u64).range(1..))]
-    cycles: u64,
-}
-
-#[derive(Args)]
-pub struct RandomMixedArgs {
-    /// Timed steps (a tenth as many warm up)
-    #[arg(default_value_t = 2_000_000, value_parser = value_parser!(u64).range(1..))]
-    cycles: u64,
-    /// Slots: on average half of them hold a block
-    #[arg(default_value_t = 400, value_parser = value_parser!(u64).range(1..=1 << 28))]
-    slots: u64,
-    /// Seed of the slots and sizes
-    #[arg(default_value_t = 42)]
-    seed: u64,
-}
-
-#[derive(Args)]
-pub struct MidMtArgs {
-    /// Threads
-    #[arg(default_value_t = 2, value_parser = value_parser!(u64).range(1..=1024))]
-    threads: u64,
-    /// Timed steps of each thread (a tenth as many warm up)
-    #[arg(default_value_t = 2_000_000, value_parser = value_parser!(u64).range(1..))]
-    cycles: u64,
-    /// Slots of each thread: on average half of them hold a block
-    #[arg(default_value_t = 1024, value_parser = value_parser!(u64).range(1..=1 << 24))]
-    slots: u64,
-    /// Seed of the first thread; each further thread counts one up
-    #[arg(default_value_t = 42)]
-    seed: u64,
-}
-
-#[derive(Args)]
-pub struct LarsonArgs {
-    /// Chains of threads
-    #[arg(default_value_t = 2, value_parser = value_parser!(u64).range(1..=1024))]
-    threads: u64,
-    /// Threads of each chain
-    #[arg(default_value_t = 20, value_parser = value_parser!(u64).range(1..))]
-    lives: u64,
-    /// Steps of each thread
-    #[arg(default_value_t = 100_000, value_parser = value_parser!(u64).range(1..))]
-    steps: u64,
-    /// Slots of each chain: all of them hold a block
-    #[arg(default_value_t = 5000, value_parser = value_parser!(u64).range(1..=1 << 24))]
-    slots: u64,
-    /// Seed of the first chain; each further chain counts one up
-    #[arg(default_value_t = 42)]
-    seed: u64,
-}
-
-#[derive(Args)]
-pub struct PipeArgs {
-    /// Pairs of threads
-    #[arg(default_value_t = 1, value_parser = value_parser!(u64).range(1..=512))]
-    pairs: u64,
-    /// Blocks of each pair (a tenth as many warm up)
-    #[arg(default_value_t = 3_000_000, value_parser = value_parser!(u64).range(1..))]
-    blocks: u64,
-    /// Seed of the first pair; each further pair counts one up
-    #[arg(default_value_t = 42)]
-    seed: u64,
-}
-
-impl TinyHotArgs {
-    /// The bench with these arguments.
-    pub fn bench(&self) -> Bench {
-        Bench::new("tiny-hot", &[self.size, self.batch, self.cycles])
-    }
-}
-
-impl RandomMixedArgs {
-    /// The bench with these arguments.
-    pub fn bench(&self) -> Bench {
-        Bench::new("random-mixed", &[self.cycles, self.slots, self.seed])
-    }
-}
-
-impl MidMtArgs {
-    /// The bench with these arguments.
-    pub fn bench(&self) -> Bench {
-        Bench::new("mid-mt", &[self.threads, self.cycles, self.slots, self.seed])
-    }
-}
-
-impl LarsonArgs {
-    /// The bench with these arguments.
-    pub fn bench(&self) -> Bench {
-        Bench::new("larson", &[self.threads, self.lives, self.steps, self.slots, self.seed])
-    }
-}
-
-impl PipeArgs {
-    /// The bench with these arguments.
-    pub fn bench(&self) -> Bench {
-        Bench::new("pipe", &[self.pairs, self.blocks, self.seed])
-    }
 }
 
 /// The three benches as they run without arguments.
@@ -257,6 +219,49 @@ pub struct Common {
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub quiet: u32,
     /// Use the workers and libraries that are there; build nothing
+    #[arg(long)]
+    pub no_build: bool,
+    /// Seconds after which a worker counts as hung
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    #[arg(value_parser = value_parser!(u32).range(1..))]
+    pub limit: u32,
+}
+
+/// Which benches a sweep runs.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scope {
+    /// Those of `tiny` and of `mixed`
+    Both,
+    /// tiny-hot, with small and with large batches
+    Tiny,
+    /// random-mixed with few and with many slots, and oscillate
+    Mixed,
+}
+
+#[derive(Args)]
+pub struct SweepArgs {
+    /// The benches
+    #[arg(value_enum, default_value_t = Scope::Both)]
+    pub scope: Scope,
+    /// The samples: written as they come, and read again by a sweep that goes on
+    #[arg(long, value_name = "FILE", default_value = "sweep.csv")]
+    pub csv: PathBuf,
+    /// The picture
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// A small grid, for a first look
+    #[arg(long)]
+    pub quick: bool,
+    /// Rounds: processes of each point and bench
+    #[arg(long, default_value_t = 3, value_parser = value_parser!(u32).range(1..=1000))]
+    pub rounds: u32,
+    /// Measure nothing: draw what the CSV has
+    #[arg(long)]
+    pub draw_only: bool,
+    /// Before each process, wait up to this long for the CPUs to be idle (0: do not wait)
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub quiet: u32,
+    /// Use the worker and the library that are there; build nothing
     #[arg(long)]
     pub no_build: bool,
     /// Seconds after which a worker counts as hung

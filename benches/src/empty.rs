@@ -20,7 +20,7 @@ struct Floor {
 
 /// Measures and reports; linked peers cannot take part, for the program is not theirs.
 pub fn perform(common: &Common) -> Result<bool, String> {
-    let workshop = Workshop::open(common)?;
+    let workshop = Workshop::open(!common.no_build)?;
     let program = workshop.worker("empty")?;
     let (contestants, left_out) = workshop.contestants(common, |allocator| {
         allocator.name == "glibc" || allocator.library != Library::Linked

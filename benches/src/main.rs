@@ -1,12 +1,16 @@
 //! Owns the order of a measurement: arguments, contestants, rounds, report.
 
+mod ablation;
 mod allocators;
+mod arguments;
 mod cli;
 mod empty;
 mod machine;
 mod report;
 mod rounds;
+mod settings;
 mod stats;
+mod sweep;
 mod table;
 mod workshop;
 
@@ -41,6 +45,12 @@ fn perform(command: Command) -> Result<bool, String> {
         Command::MidMt { args, common } => measure("mid-mt", vec![args.bench()], &common),
         Command::Larson { args, common } => measure("larson", vec![args.bench()], &common),
         Command::Pipe { args, common } => measure("pipe", vec![args.bench()], &common),
+        Command::Sleepers { args, common } => measure("sleepers", vec![args.sleepers()], &common),
+        Command::Fill { args, common } => measure("fill", args.benches(), &common),
+        Command::Oscillate { args, common } => measure("oscillate", vec![args.bench()], &common),
+        Command::Phases { args, common } => measure("phases", vec![args.bench()], &common),
+        Command::Ablate { common } => ablation::perform(&common),
+        Command::Sweep(args) => sweep::perform(&args),
         Command::All { common } => measure("all", cli::defaults(), &common),
         Command::RssEmpty { common } => empty::perform(&common),
         Command::Peers => {
@@ -54,7 +64,7 @@ fn perform(command: Command) -> Result<bool, String> {
 fn measure(title: &str, benches: Vec<Bench>, common: &Common) -> Result<bool, String> {
     let machine = machine::Machine::read();
     let own_blocks_only = benches.iter().all(|bench| !bench.frees_for_others());
-    let (contestants, left_out) = Workshop::open(common)?
+    let (contestants, left_out) = Workshop::open(!common.no_build)?
         .contestants(common, |allocator| own_blocks_only || allocator.name != FLOOR)?;
     let reference = stats::reference(&contestants, common.reference.as_deref())?;
     let results =

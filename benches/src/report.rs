@@ -28,6 +28,9 @@ struct JsonRow<'a> {
     peak_rss_kib: u64,
     start_rss_kib: u64,
     end_rss_kib: u64,
+    mean_rss_kib: Option<f64>,
+    /// Medians of what the bench measures besides; null is "never".
+    story: BTreeMap<&'a str, Option<f64>>,
     /// Times as fast as each other allocator (median over the rounds).
     ratio_to: BTreeMap<&'a str, f64>,
     /// Throughput of each round.
@@ -91,7 +94,7 @@ pub fn write(path: &Path, text: &str) -> Result<(), String> {
 }
 
 /// The JSON document.
-fn document(
+pub fn document(
     title: &str,
     machine: &Machine,
     outcomes: &[Outcome],
@@ -138,16 +141,19 @@ fn json_row<'a>(outcome: &'a Outcome, row: &'a Row) -> JsonRow<'a> {
         peak_rss_kib: row.peak_kib() as u64,
         start_rss_kib: row.median(|sample| sample.start_rss_kib as f64) as u64,
         end_rss_kib: row.median(|sample| sample.end_rss_kib as f64) as u64,
+        mean_rss_kib: row.mean_kib(),
+        story: row.story().map(|name| (name, row.figure(name))).collect(),
         ratio_to: others.map(|other| (other.allocator.name, row.ratio_to(other))).collect(),
         rounds: row.samples.iter().map(Sample::mops).collect(),
     }
 }
 
 /// The CSV, one line per bench and allocator.
-fn csv(outcomes: &[Outcome], reference: &str, layout: Layout) -> String {
+pub fn csv(outcomes: &[Outcome], reference: &str, layout: Layout) -> String {
     let mut text = format!(
         "bench,arguments,layout,allocator,version,rounds,mops,mops_min,mops_max,ns_per_op,\
-         peak_rss_kib,start_rss_kib,end_rss_kib,{reference}_times_as_fast\n"
+         peak_rss_kib,start_rss_kib,end_rss_kib,\
+         mean_rss_kib,story,{reference}_times_as_fast\n"
     );
     for outcome in outcomes {
         for row in &outcome.rows {
@@ -166,6 +172,8 @@ fn csv(outcomes: &[Outcome], reference: &str, layout: Layout) -> String {
                 format!("{:.0}", row.peak_kib()),
                 format!("{:.0}", row.median(|sample| sample.start_rss_kib as f64)),
                 format!("{:.0}", row.median(|sample| sample.end_rss_kib as f64)),
+                row.mean_kib().map_or(String::new(), |kib| format!("{kib:.0}")),
+                story(row),
                 outcome
                     .row(reference)
                     .map_or(String::new(), |basis| format!("{:.4}", basis.ratio_to(row))),
@@ -175,6 +183,12 @@ fn csv(outcomes: &[Outcome], reference: &str, layout: Layout) -> String {
         }
     }
     text
+}
+
+/// What a bench measures besides, in one cell.
+fn story(row: &Row) -> String {
+    let figure = |name| format!("{name}={}", table::figure(row.figure(name)));
+    Vec::from_iter(row.story().map(figure)).join(" ")
 }
 
 /// A CSV cell, in quotes if it needs them.

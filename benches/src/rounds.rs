@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::allocators::{Allocator, TUNING};
 use crate::cli::{Common, Layout};
 use crate::machine;
+use crate::settings;
 use crate::workshop::Contestant;
 
 /// A bench and its arguments.
@@ -37,6 +38,10 @@ pub struct Sample {
     pub start_rss_kib: u64,
     pub end_rss_kib: u64,
     pub peak_rss_kib: u64,
+    /// Mean resident set from start to end, where a watcher was there.
+    pub mean_rss_kib: Option<f64>,
+    /// What the bench measures besides; the unit is part of the name. None: never.
+    pub story: BTreeMap<String, Option<f64>>,
 }
 
 impl Sample {
@@ -70,7 +75,7 @@ impl Bench {
 
     /// Do threads free blocks that other threads made?
     pub fn frees_for_others(&self) -> bool {
-        ["larson", "pipe"].contains(&self.name)
+        ["larson", "sleepers", "pipe", "phases"].contains(&self.name)
     }
 
     /// The command line's words, for the reports.
@@ -144,7 +149,7 @@ fn disagreement(rows: &[Row]) -> Option<String> {
 }
 
 /// One process of one contestant.
-fn sample(
+pub fn sample(
     bench: &Bench,
     contestant: &Contestant,
     loader: Option<&Path>,
@@ -183,10 +188,10 @@ pub fn command(contestant: &Contestant, program: &Path, limit: u32) -> Command {
         }
     }
     // Variables for this program, which the library under test must not take for its own.
-    for name in ["ACE_BENCH_WORKERS", "ACE_LIBRARY", "ACE_LIBRARY_UNCHECKED"] {
+    for name in settings::OURS {
         command.env_remove(name);
     }
-    command.envs(contestant.allocator.settings.iter().copied());
+    command.envs(contestant.settings.iter().map(|(name, value)| (name, value)));
     if let Some(library) = &contestant.library {
         command.env("LD_PRELOAD", library);
         command.env("BENCH_MAPPED", library.file_name().unwrap_or_default());
@@ -208,11 +213,15 @@ pub fn output(command: &mut Command) -> Result<String, String> {
         .stdin(Stdio::null())
         .output()
         .map_err(|e| format!("cannot start {}: {e}", command.get_program().display()))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.trim();
+    if output.status.success() {
+        // ACE-Alloc's only words when all is well are about an option that it does not understand.
+        return match said.starts_with("ace-alloc:") {
+            true => Err(format!("it said: {said}")),
+            false => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        };
+    }
     Err(match output.status.signal() {
         Some(libc::SIGALRM) => "it did not finish in time".to_owned(),
         Some(signal) => format!("signal {signal} {said}"),

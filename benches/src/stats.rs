@@ -41,6 +41,24 @@ impl Row {
         self.median(|sample| sample.peak_rss_kib as f64)
     }
 
+    /// Median of the mean RSS in KiB; none without a watcher.
+    pub fn mean_kib(&self) -> Option<f64> {
+        let means = self.samples.iter().map(|sample| sample.mean_rss_kib);
+        means.collect::<Option<Vec<f64>>>().map(median)
+    }
+
+    /// Names of what the bench measures besides.
+    pub fn story(&self) -> impl Iterator<Item = &str> {
+        self.samples.first().into_iter().flat_map(|sample| sample.story.keys().map(String::as_str))
+    }
+
+    /// Median of one of these figures, "never" being longer than anything; none if that is the median.
+    pub fn figure(&self, name: &str) -> Option<f64> {
+        let value = |sample: &Sample| sample.story.get(name).copied().flatten();
+        let middle = self.median(|sample| value(sample).unwrap_or(f64::INFINITY));
+        middle.is_finite().then_some(middle)
+    }
+
     /// How many times as fast as `other`: the median over the rounds of the ratio within a round,
     /// which a slow minute of the machine does not move.
     pub fn ratio_to(&self, other: &Self) -> f64 {

@@ -29,6 +29,32 @@ pub fn align(lines: &[Vec<String>]) -> String {
     text
 }
 
+/// The same as a table of Markdown; the first line is the head.
+pub fn markdown(lines: &[Vec<String>]) -> String {
+    let mut lines = lines.to_vec();
+    let columns = lines.first().map_or(0, Vec::len);
+    for column in 0..columns {
+        let cells = || lines.iter().map(|line| line[column].chars().count());
+        let width = cells().max().unwrap_or(0).max(3);
+        for line in &mut lines {
+            let cell = &line[column];
+            line[column] = match column {
+                0 => format!("{cell:<width$}"),
+                _ => format!("{cell:>width$}"),
+            };
+        }
+    }
+    let rule = |(column, cell): (usize, &String)| match column {
+        0 => "-".repeat(cell.chars().count()),
+        _ => "-".repeat(cell.chars().count() - 1) + ":",
+    };
+    if let Some(head) = lines.first() {
+        let rule = head.iter().enumerate().map(rule).collect();
+        lines.insert(1, rule);
+    }
+    lines.iter().map(|line| format!("| {} |\n", line.join(" | "))).collect()
+}
+
 /// The list behind `ace-bench peers`.
 pub fn allocators() -> String {
     let width = allocators::ALL.iter().map(|a| a.name.len()).max().unwrap_or(0);
@@ -53,11 +79,13 @@ pub fn bench(outcome: &Outcome, reference: &str) -> String {
     let title = format!("{reference} is");
     let heads = ["allocator", "M ops/s", "min..max", "ns/op", "peak RSS KiB", "heap KiB", &title];
     let mut lines = vec![Vec::from(heads.map(str::to_owned))];
-    lines.last_mut().expect("just made").push("version".to_owned());
+    let story = Vec::from_iter(outcome.rows.iter().take(1).flat_map(Row::story));
+    lines[0].extend(story.iter().map(|name| name.replace('_', " ")));
+    lines[0].push("version".to_owned());
     for row in &outcome.rows {
         let [low, high] = row.spread();
         let heap = |s: &Sample| s.peak_rss_kib.saturating_sub(s.start_rss_kib) as f64;
-        lines.push(vec![
+        let mut line = vec![
             row.allocator.name.to_owned(),
             format!("{:.1}", row.mops()),
             format!("{low:.1}..{high:.1}"),
@@ -65,8 +93,10 @@ pub fn bench(outcome: &Outcome, reference: &str) -> String {
             format!("{:.0}", row.peak_kib()),
             format!("{:.0}", row.median(heap)),
             basis.map_or("-".to_owned(), |basis| format!("{:.2}x", basis.ratio_to(row))),
-            row.version.clone(),
-        ]);
+        ];
+        line.extend(story.iter().map(|name| figure(row.figure(name))));
+        line.push(row.version.clone());
+        lines.push(line);
     }
     text.push_str(&align(&lines));
     for complaint in &outcome.complaints {
@@ -79,6 +109,11 @@ pub fn bench(outcome: &Outcome, reference: &str) -> String {
         }
     }
     text
+}
+
+/// A figure, or that it did not come to it.
+pub fn figure(value: Option<f64>) -> String {
+    value.map_or("never".to_owned(), |value| format!("{value:.1}"))
 }
 
 /// The reference against its peers in one line: geometric mean, and the fastest of them.
@@ -144,11 +179,12 @@ pub fn means(outcomes: &[Outcome], reference: &str, name: &str) -> Option<[f64; 
 
 #[cfg(test)]
 mod tests {
-    use super::align;
+    use super::{align, markdown};
 
     #[test]
     fn columns_line_up() {
         let lines = [["a", "10"], ["bcd", "5"]].map(|line| Vec::from(line.map(str::to_owned)));
         assert_eq!(align(&lines), "a    10\nbcd   5\n");
+        assert_eq!(markdown(&lines), "| a   |  10 |\n| --- | --: |\n| bcd |   5 |\n");
     }
 }

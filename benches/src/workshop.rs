@@ -15,6 +15,8 @@ use crate::cli::Common;
 pub struct Contestant {
     /// Its row in the table.
     pub allocator: &'static Allocator,
+    /// Variables of its environment that no other has.
+    pub settings: Vec<(String, String)>,
     /// The executable.
     pub worker: PathBuf,
     /// The library to preload, links resolved, as the kernel will name it.
@@ -42,8 +44,8 @@ pub struct Workshop {
 }
 
 impl Workshop {
-    /// Looks around. Without sources there is nothing to build, only to find.
-    pub fn open(common: &Common) -> Result<Self, String> {
+    /// Looks around. Without sources there is nothing to build, only to find; nor without `build`.
+    pub fn open(build: bool) -> Result<Self, String> {
         let home = Path::new(env!("CARGO_MANIFEST_DIR"));
         let sources = home.parent().unwrap_or(home).to_path_buf();
         let program = env::current_exe().map_err(|e| format!("where am I? {e}"))?;
@@ -53,7 +55,7 @@ impl Workshop {
             Some(parent) if in_target => parent.to_path_buf(),
             _ => sources.join("target"),
         };
-        let build = !common.no_build && sources.join("benches/peers/Cargo.toml").is_file();
+        let build = build && sources.join("benches/peers/Cargo.toml").is_file();
         Ok(Self { sources, target, build })
     }
 
@@ -91,7 +93,7 @@ impl Workshop {
     }
 
     /// One contestant: its worker and its library.
-    fn prepare(&self, allocator: &'static Allocator) -> Result<Contestant, String> {
+    pub fn prepare(&self, allocator: &'static Allocator) -> Result<Contestant, String> {
         let library = match allocator.library {
             Library::Linked => None,
             Library::Ace { unchecked } => Some(self.ace_library(unchecked)?),
@@ -100,7 +102,9 @@ impl Workshop {
         let library = library
             .map(|path| fs::canonicalize(&path).map_err(|e| format!("{}: {e}", path.display())))
             .transpose()?;
-        Ok(Contestant { allocator, worker: self.worker(allocator.worker)?, library })
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let settings = allocator.settings.iter().map(own).collect();
+        Ok(Contestant { allocator, settings, worker: self.worker(allocator.worker)?, library })
     }
 
     /// The executable of this name from the `peers` package.
