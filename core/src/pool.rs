@@ -73,6 +73,8 @@ pub struct Pool {
     pub heaps_made: u32,
     /// Threads that hold a heap.
     pub threads: u32,
+    /// Where ACE's next look at heaps begins.
+    pub next_watch: u32,
     /// Heap record that is looked at next when the heap would grow (see `tiny::visit`).
     pub next_visit: u32,
     /// The pool's own events.
@@ -144,6 +146,7 @@ impl<P: Platform> Shared<P> {
             idle_heaps: 0,
             heaps_made: 0,
             threads: 0,
+            next_watch: 0,
             next_visit: 0,
             meter: Meter::new(),
             outbox: Outbox::new(),

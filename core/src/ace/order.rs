@@ -65,7 +65,6 @@ reasons! {
     RefillsSeldom = "refills_seldom", "Slabs are seldom asked for blocks.";
     BurstOver = "burst_over", "A burst of requests has ended.";
     Asleep = "asleep", "A thread that did nothing for a while holds free blocks.";
-    HeapGrew = "heap_grew", "The heap grew while threads slept, whose mail may be what it lacked.";
     Roomy = "roomy", "Superslabs that serve have had much free room for a while.";
     Revived = "revived", "Superslabs that were to empty themselves were needed again.";
     MailFull = "mail_full", "Parcels of the class go out full, and often.";

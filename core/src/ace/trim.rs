@@ -9,8 +9,7 @@
 //! and when a burst has ended, that is, the rate of slow events fell below an eighth of what it was. No
 //! more come until another class falls idle or another burst ends, so on a steady load there are none.
 //!
-//! Sleepers are visited a few a turn, each once until it wakes; all of them again when the heap had to grow,
-//! at most once in [`Dial::IdleMs`]: their mail may be what it lacked.
+//! Sleepers that hold something are visited, a few a turn.
 
 use super::{Act, Orders, Policy, Reason, Seen};
 use crate::{
@@ -36,11 +35,8 @@ pub struct Trim {
     /// Trims that are still to be given, and why.
     owed: u8,
     reason: Reason,
-    /// Time since the last trim, and since sleepers were last visited anew.
+    /// Time since the last trim.
     trimmed_ms: u64,
-    visited_ms: u64,
-    /// Sleepers that were visited.
-    visited: u32,
 }
 
 impl Trim {
@@ -53,8 +49,6 @@ impl Trim {
             owed: 0,
             reason: Reason::ClassIdle,
             trimmed_ms: APART_MS,
-            visited_ms: 0,
-            visited: 0,
         }
     }
 
@@ -85,21 +79,6 @@ impl Trim {
         }
         sum
     }
-
-    fn visit(&mut self, seen: &Seen, idle: u32, orders: &mut Orders) {
-        self.visited = self.visited.min(seen.asleep);
-        self.visited_ms = self.visited_ms.saturating_add(seen.span_ms);
-        let mut reason = Reason::Asleep;
-        if seen.denied > 0 || seen.grown_units > 0 && self.visited_ms >= u64::from(idle) {
-            self.visited = 0;
-            self.visited_ms = 0;
-            reason = Reason::HeapGrew;
-        }
-        let threads = (seen.asleep - self.visited).min(VISITS);
-        if threads > 0 && orders.give(Act::Visit(threads), reason) {
-            self.visited += threads;
-        }
-    }
 }
 
 impl Policy for Trim {
@@ -118,7 +97,10 @@ impl Policy for Trim {
             self.owed -= 1;
             self.trimmed_ms = 0;
         }
-        self.visit(seen, idle, orders);
+        let sleepers = seen.asleep.min(VISITS);
+        if sleepers > 0 {
+            orders.give(Act::Visit(sleepers), Reason::Asleep);
+        }
     }
 }
 
@@ -162,18 +144,11 @@ mod tests {
     }
 
     #[test]
-    fn sleepers_are_visited_a_few_a_turn_and_each_once_until_the_heap_grows() {
+    fn sleepers_are_visited_a_few_a_turn() {
         let (mut policy, dials) = (Trim::new(), Dials::new());
-        let asleep = Seen { asleep: 6, ..scene() };
-        let visits = |policy: &mut Trim, seen: &Seen| -> u32 {
-            let orders = take(policy, &dials, seen);
-            orders.iter().map(|order| if let Act::Visit(n) = order.act { n } else { 0 }).sum()
-        };
-        assert_eq!([0; 4].map(|_| visits(&mut policy, &asleep)), [4, 2, 0, 0]);
-        settles(&mut policy, &dials, &asleep);
-        let grew = Seen { grown_units: 256, ..asleep.clone() };
-        assert_eq!([0; 3].map(|_| visits(&mut policy, &grew)), [4, 2, 0], "and not at each growth");
-        assert_eq!(visits(&mut policy, &Seen { asleep: 5, ..scene() }), 0);
-        assert_eq!(visits(&mut policy, &asleep), 1, "another one fell asleep");
+        for (asleep, visits) in [(6, Some(4)), (2, Some(2)), (0, None)] {
+            let orders = take(&mut policy, &dials, &Seen { asleep, ..scene() });
+            assert!(orders.iter().map(|order| order.act).eq(visits.map(Act::Visit)));
+        }
     }
 }

@@ -7,7 +7,7 @@
 use super::Heap;
 use crate::{
     ace::{Ace, Act, ClassSeen, Mode, Orders, Policy, Profile, Seen, Turn},
-    dials::Dials,
+    dials::{Dial, Dials},
     geometry::{Geometry, shape_of},
     meter::ClassEvent,
     platform::Platform,
@@ -15,7 +15,7 @@ use crate::{
     ring::Event,
     size_class::SizeClass,
     stats::Events,
-    tiny::Local,
+    tiny::{Local, visit::Asleep},
 };
 
 impl<P: Platform> Heap<P> {
@@ -69,7 +69,7 @@ impl<P: Platform> Heap<P> {
             P::on_turn(&Turn { seen: &state.seen, dials: &shared.dials, orders, applied });
             if applied {
                 for order in orders {
-                    carry_out(shared, order.act);
+                    carry_out(shared, order.act, now_ms);
                 }
             }
             orders.len()
@@ -144,6 +144,7 @@ fn gather<P: Platform>(
         }
         seen.levels = pool.levels();
     }
+    seen.asleep = asleep(shared, now_ms).count(shared);
     seen.levels.rss_bytes = P::resident_bytes();
     seen.events = Events::of(counts);
     (seen.began, seen.ended, seen.denied, seen.grown_units) = (0, 0, 0, 0);
@@ -158,7 +159,11 @@ fn gather<P: Platform>(
     seen.dropped = shared.ring.take_dropped();
 }
 
-fn carry_out<P: Platform>(shared: &Shared<P>, act: Act) {
+fn asleep<P: Platform>(shared: &Shared<P>, now_ms: u64) -> Asleep {
+    Asleep { now_ms, idle_ms: shared.dials.get(Dial::IdleMs).into() }
+}
+
+fn carry_out<P: Platform>(shared: &Shared<P>, act: Act, now_ms: u64) {
     let dials = &shared.dials;
     match act {
         Act::Set(dial, value) => dials.set(dial, value),
@@ -174,6 +179,6 @@ fn carry_out<P: Platform>(shared: &Shared<P>, act: Act) {
                 pool.promote(superslabs as usize);
             }
         }
-        Act::Visit(_) => {}
+        Act::Visit(threads) => asleep(shared, now_ms).visit(shared, threads),
     }
 }

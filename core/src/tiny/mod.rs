@@ -205,6 +205,11 @@ pub struct ThreadHeap {
     pulse: RelaxedU32,
     /// `pulse` as it was when somebody last looked whether the thread sleeps. The pool's lock guards it.
     looked: Cell<u32>,
+    /// The same for ACE's looks, and when the thread was last seen to have moved. Likewise.
+    watched: Cell<u32>,
+    awake_ms: Cell<u64>,
+    /// `pulse` as it was when everything was taken from the sleeping thread. Likewise.
+    emptied: Cell<u32>,
     /// Calls of the thread that are inside: a drain can lead to an overflow.
     depth: Cell<u32>,
     number: Cell<u32>,

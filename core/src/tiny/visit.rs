@@ -12,7 +12,7 @@
 
 use super::{ThreadHeap, cold::heap_record, misuse, remote, warm::keeps_last};
 use crate::{
-    arena::{Arena, Entry},
+    arena::Entry,
     chunk::{Chunk, ChunkId, NO_CHUNK},
     dials::Dial,
     platform::{MisuseKind, Platform},
@@ -24,6 +24,11 @@ use crate::{
 
 /// Heaps that a thread looks at before it carves a slab.
 const LOOK: u32 = 8;
+
+/// Heaps that one turn of ACE looks at.
+const WATCHED: u32 = 64;
+/// Parcels and chunks that it takes from a sleeper at a time.
+const PARCELS: usize = 512;
 
 /// What a visit did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -264,7 +269,70 @@ pub fn visit_all<P: Platform>(shared: &Shared<P>) {
     }
 }
 
-/// A number that changes whenever the thread of heap `number`, a record that was made, does something slow.
-pub fn pulse<P: Platform>(arena: &Arena<P::Geometry>, number: u32) -> u32 {
-    heap_record::<P>(arena, number).pulse.get()
+/// How long a thread must have done nothing slow to count as asleep, and what the time is.
+#[derive(Clone, Copy, Debug)]
+pub struct Asleep {
+    /// Milliseconds on the clock of turns.
+    pub now_ms: u64,
+    /// 0: nobody does.
+    pub idle_ms: u64,
+}
+
+impl Asleep {
+    /// Whether the heap's thread is asleep and may hold something that nobody has taken from it yet. Holder
+    /// of the pool's lock only.
+    fn holds_something(self, heap: &ThreadHeap) -> bool {
+        let pulse = heap.pulse.get();
+        if heap.watched.replace(pulse) != pulse {
+            heap.awake_ms.set(self.now_ms);
+            return false;
+        }
+        self.idle_ms > 0
+            && self.now_ms >= heap.awake_ms.get() + self.idle_ms
+            && (heap.emptied.get() != pulse || !heap.inbox.is_empty())
+    }
+
+    /// Counts sleepers among the next [`WATCHED`] heaps. Asked once a turn: who did nothing between two
+    /// turns sleeps since the first.
+    pub fn count<P: Platform>(self, shared: &Shared<P>) -> u32 {
+        let Some(mut pool) = shared.lock() else { return 0 };
+        pool.next_watch = if pool.heaps_made > WATCHED {
+            (pool.next_watch + WATCHED) % pool.heaps_made
+        } else {
+            0
+        };
+        let arena = pool.arena;
+        let sleeps = |number: &u32| self.holds_something(heap_record::<P>(arena, *number));
+        watched(&pool).filter(sleeps).count() as u32
+    }
+
+    /// Takes mail and depots from up to `threads` of those that were counted last.
+    pub fn visit<P: Platform>(self, shared: &Shared<P>, threads: u32) {
+        let Some(pool) = shared.lock() else { return };
+        let (arena, numbers) = (pool.arena, watched(&pool));
+        drop(pool);
+        let mut left = threads;
+        for number in numbers {
+            let heap = heap_record::<P>(arena, number);
+            let asleep = shared.lock().is_some_and(|_pool| self.holds_something(heap));
+            if !asleep {
+                continue;
+            }
+            let pulse = heap.pulse.get();
+            if !visit(shared, number, Depth::All, PARCELS).more
+                && let Some(_pool) = shared.lock()
+            {
+                heap.emptied.set(pulse);
+            }
+            left -= 1;
+            if left == 0 {
+                return;
+            }
+        }
+    }
+}
+
+fn watched<P: Platform>(pool: &Locked<'_, P>) -> impl Iterator<Item = u32> + use<P> {
+    let (first, made) = (pool.next_watch, pool.heaps_made);
+    (0..made.min(WATCHED)).map(move |next| (first + next) % made)
 }
