@@ -38,7 +38,7 @@ fn free_all<G: Shape>(heap: &TestHeap<G>, seat: &mut Seat, blocks: Vec<*mut u8>)
 #[test]
 fn a_program_that_wants_one_slab_of_each_class_finds_nine_of_ten_ready() {
     let mut resident = [0; 2];
-    for (prefill, resident) in [0, 15].into_iter().zip(&mut resident) {
+    for (prefill, resident) in [0, Dial::WarmPrefill.spec().first].into_iter().zip(&mut resident) {
         let (heap, mut seat) = (TestHeap::<Host>::new(Host::LIMIT), Seat::new());
         heap.dials().set(Dial::WarmPrefill, prefill);
         let wanted = one_of_each(&heap, &mut seat).len() as u64;

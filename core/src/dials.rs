@@ -68,8 +68,8 @@ dials! {
         "Most KiB of blocks in a thread's depot, all classes together.";
     OutboxBytes = "outbox_bytes", 16..=1 << 20, 16 << 10,
         "Most bytes of blocks that wait in one outbox before they are sent home.";
-    WarmPrefill = "warm_prefill", 0..=64, 3,
-        "Slabs that are prepared besides the wanted one when the warm pool has none.";
+    WarmPrefill = "warm_prefill", 0..=64, 15,
+        "Runs of units for slabs that a search takes besides the wanted one; they cost no memory.";
     WarmMax = "warm_max", 0..=64, 16,
         "Most empty slabs of a class that the warm pool keeps.";
     DirtyFloorKib = "dirty_floor_kib", 0..=1 << 30, 4096,

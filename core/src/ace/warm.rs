@@ -91,6 +91,7 @@ mod tests {
     #[test]
     fn misses_prepare_more_until_nine_of_ten_slabs_are_ready() {
         let (mut policy, dials) = (Warm::new(), Dials::new());
+        dials.set(Dial::WarmPrefill, 3);
         for _ in 0..50 {
             // One search in `prefill + 1` misses.
             let prefill = u64::from(dials.get(Dial::WarmPrefill));
@@ -107,6 +108,7 @@ mod tests {
     #[test]
     fn when_slabs_rest_the_dials_go_back_to_where_they_stood() {
         let (mut policy, dials) = (Warm::new(), Dials::new());
+        dials.set(Dial::WarmPrefill, 3);
         dials.set(Dial::WarmMax, 4);
         take(&mut policy, &dials, &wanted(0, 100));
         assert_eq!((dials.get(Dial::WarmPrefill), dials.get(Dial::WarmMax)), (6, 6));
