@@ -70,6 +70,7 @@ const PLAN: &[&str] = &[
     "pool",
     "pool/chunks",
     "pool/large",
+    "pool/promote",
     "pool/slabs",
     // second floor
     "tiny/hot",

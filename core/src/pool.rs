@@ -8,6 +8,7 @@
 
 mod chunks;
 mod large;
+mod promote;
 mod slabs;
 
 use crate::{
@@ -353,7 +354,7 @@ impl<'a, P: Platform> Locked<'a, P> {
         let units = spans.purge(arena, keep, |head, units| {
             let step = P::Geometry::SUPERSLAB_UNITS;
             for number in head / step..=(head + units - 1) / step {
-                demote(shared, arena, supers, number);
+                promote::demote(shared, arena, supers, number);
             }
             // SAFETY: S3: the units are free, so committed and needed by nobody.
             unsafe { shared.pages.purge(arena.region(head, units)) }
@@ -362,43 +363,5 @@ impl<'a, P: Platform> Locked<'a, P> {
         self.meter.purges.add(1);
         self.meter.purged_bytes.add(bytes as u64);
         bytes
-    }
-
-    /// Asks for huge pages behind Live superslabs that are used as much as the dial says, at most `budget`
-    /// of them. Returns how many. The system may copy each of them, under the lock: a few a call.
-    #[cold]
-    #[inline(never)]
-    pub fn promote(&mut self, budget: usize) -> usize {
-        let permille = self.shared.dials.get(Dial::PromotePermille);
-        let (arena, step) = (self.arena, P::Geometry::SUPERSLAB_UNITS);
-        let numbers = self.spans.committed() / step;
-        let mut promoted = 0;
-        while permille > 0
-            && promoted < budget
-            && let Some(number) = self.supers.next_to_promote(arena, numbers, permille)
-        {
-            // SAFETY: the units of a superslab are committed.
-            if !unsafe { self.shared.pages.promote(arena.region(number * step, step)) } {
-                break;
-            }
-            self.supers.set_promoted(arena, number, true);
-            promoted += 1;
-        }
-        promoted
-    }
-}
-
-/// Small pages again, if it was huge ones: before pages inside are given back, or all of the superslab.
-fn demote<P: Platform>(
-    shared: &Shared<P>,
-    arena: &Arena<P::Geometry>,
-    supers: &mut Supers,
-    number: u32,
-) {
-    if arena.superslab(number).is_promoted() {
-        let step = P::Geometry::SUPERSLAB_UNITS;
-        // SAFETY: the units are committed.
-        unsafe { shared.pages.demote(arena.region(number * step, step)) };
-        supers.set_promoted(arena, number, false);
     }
 }

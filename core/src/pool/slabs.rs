@@ -1,6 +1,6 @@
 //! Slabs of the pool: adopted, published, kept warm, orphaned. Floor: 1st.
 
-use super::{Locked, demote};
+use super::{Locked, promote};
 use crate::{
     arena::{Arena, Entry},
     dials::Dial,
@@ -46,7 +46,7 @@ impl<'a, P: Platform> Locked<'a, P> {
         let drain_permille = shared.dials.get(Dial::DrainPermille);
         if let Some(first) = self.supers.give(arena, head, units, drain_permille) {
             let number = first / P::Geometry::SUPERSLAB_UNITS;
-            demote(shared, arena, &mut self.supers, number);
+            promote::demote(shared, arena, &mut self.supers, number);
             self.spans.free(arena, first, P::Geometry::SUPERSLAB_UNITS);
         }
     }
