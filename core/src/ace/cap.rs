@@ -2,17 +2,19 @@
 //!
 //! | reads | turns |
 //! |---|---|
-//! | refills and overflows of each class, refills that depots served, threads | [`ClassDial::Cap`] |
+//! | refills and overflows of each class, threads | [`ClassDial::Cap`] |
 //!
-//! A class in use has the room that geometry or host gave it. One that nobody refilled for
-//! [`Dial::IdleMs`] loses half of it, and half again for each such time more, down to an eighth, at least
-//! [`FLOOR`] blocks: should it wake, few blocks are cached for what may be a single use. It has its room
-//! back at the first turn that sees it in use.
+//! A class has the room that geometry or host gave it. A class that refills and overflows in turn, more
+//! than [`BUSY`] times a second each, goes back and forth over the edge of its magazine: it gets twice the
+//! room, and again, while the budgets ([`Dial::CapThreadKib`], [`Dial::CapProcessKib`] by threads) have
+//! place for it. Where they have none, grown classes that were idle for [`Dial::IdleMs`] give theirs back.
+//! Nobody shrinks for being idle alone: room costs no memory until blocks fill it, those are emptied
+//! by trims, and a class that needs little help from slabs looks idle while it is used.
 //!
-//! Mid classes, whose room is scant, get more while they are busy, magazines and depots do not hold what
-//! is asked of them, and the budgets ([`Dial::CapThreadKib`], [`Dial::CapProcessKib`] by threads) have
-//! place for it. Where rooms exceed the budgets, no class may hold more than the largest power of two of
-//! bytes with which they fit. Bounds: [`FLOOR`] blocks (or the room, if less) to [`Seen::slots`].
+//! What counts against the budgets is grown room, and the room of classes that were found full lately.
+//! If that is too much (more threads, a smaller budget), no class may hold more than the largest
+//! power of two of bytes with which it fits. Bounds: [`FLOOR`] blocks (or the room, if less) to
+//! [`Seen::slots`], and a quarter of the budget for growth.
 
 use super::{Orders, Policy, Reason, Seen, home::Home};
 use crate::{
@@ -22,18 +24,58 @@ use crate::{
 
 /// Blocks of which no class is deprived.
 const FLOOR: u8 = 4;
-/// Refills and overflows a second that make a class busy.
+/// Refills a second, and overflows, that make a class busy at its edge.
 const BUSY: u64 = 4000;
-/// A class that nobody used yet, or not for so long that its room is the least already.
-const UNUSED: u32 = u32::MAX;
+/// Times [`Dial::IdleMs`] that a class counts as full after an overflow.
+const FULL: u32 = 4;
+/// A class that never did what is asked about.
+const NEVER: u32 = u32::MAX;
 
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Cap {
     homes: [Home<u8>; SizeClass::COUNT],
+    /// Time since the class did something slow, and since it overflowed.
     quiet_ms: [u32; SizeClass::COUNT],
+    fit_ms: [u32; SizeClass::COUNT],
     /// Threads among which the process's budget is divided: a power of two, slow to fall.
     threads: u32,
+}
+
+/// What the policy wants for one class.
+#[derive(Clone, Copy)]
+struct Wish {
+    /// Without this policy.
+    own: u8,
+    cap: u8,
+    /// Whether what it holds counts.
+    full: bool,
+    reason: Reason,
+}
+
+impl Wish {
+    fn held(&self, class: SizeClass) -> u64 {
+        if self.full || self.cap > self.own { bytes_of(class, self.cap) } else { 0 }
+    }
+}
+
+fn bytes_of(class: SizeClass, cap: u8) -> u64 {
+    class.bytes() as u64 * u64::from(cap)
+}
+
+type Wishes = [Wish; SizeClass::COUNT];
+
+fn held(wishes: &Wishes, limit: u64) -> u64 {
+    SizeClass::all().zip(wishes).map(|(class, wish)| wish.held(class).min(limit)).sum()
+}
+
+/// The most bytes that one class may hold so that all of them fit.
+fn limit(wishes: &Wishes, budget: u64) -> u64 {
+    let mut limit = 1 << 24;
+    while limit > 1 << 14 && held(wishes, limit) > budget {
+        limit /= 2;
+    }
+    limit
 }
 
 impl Cap {
@@ -42,7 +84,8 @@ impl Cap {
     pub const fn new() -> Self {
         Self {
             homes: [const { Home::new(0) }; SizeClass::COUNT],
-            quiet_ms: [UNUSED; SizeClass::COUNT],
+            quiet_ms: [NEVER; SizeClass::COUNT],
+            fit_ms: [NEVER; SizeClass::COUNT],
             threads: 1,
         }
     }
@@ -57,108 +100,82 @@ impl Cap {
         u64::from(each.min(dials.get(Dial::CapThreadKib))) * 1024
     }
 
-    fn note(&mut self, class: SizeClass, seen: &Seen) {
-        let (quiet, acts) = (&mut self.quiet_ms[class.index()], &seen.classes[class.index()]);
-        if acts.refills > 0 || acts.overflows > 0 {
-            *quiet = 0;
-        } else if *quiet != UNUSED {
-            let span = u32::try_from(seen.span_ms).unwrap_or(UNUSED);
-            *quiet = quiet.saturating_add(span).min(UNUSED - 1);
-        }
+    fn note(&mut self, class: usize, seen: &Seen) {
+        let acts = &seen.classes[class];
+        let span = u32::try_from(seen.span_ms).unwrap_or(NEVER);
+        let since =
+            |time: &mut u32, now: bool| *time = if now { 0 } else { time.saturating_add(span) };
+        since(&mut self.quiet_ms[class], acts.refills > 0 || acts.overflows > 0);
+        since(&mut self.fit_ms[class], acts.overflows > 0);
     }
-}
 
-/// What the policy wants for one class.
-#[derive(Clone, Copy)]
-struct Wish {
-    cap: u8,
-    own: u8,
-    reason: Reason,
-}
-
-impl Cap {
     fn wish(&mut self, class: SizeClass, seen: &Seen, dials: &Dials) -> Wish {
+        self.note(class.index(), seen);
         let now = dials.of_class(class, ClassDial::Cap);
         let room = seen.rooms[class.index()];
         let or_room = |cap: u8| if cap == 0 { room } else { cap.min(seen.slots) };
         let own = or_room(self.homes[class.index()].of(now));
-        let (quiet, idle) = (self.quiet_ms[class.index()], dials.get(Dial::IdleMs));
-        if idle > 0 && quiet >= idle {
-            let least = (own / 8).max(FLOOR).min(own);
-            let cap = (own >> (quiet / idle).min(7)).max(least);
-            return Wish { cap, own, reason: Reason::ClassIdle };
+        let lately = dials.get(Dial::IdleMs).saturating_mul(FULL);
+        let full = room > 0 && self.fit_ms[class.index()] <= lately.min(NEVER - 1);
+        Wish { own, cap: own.max(or_room(now)), full, reason: Reason::ClassBack }
+    }
+
+    /// Takes growth from idle classes until no more than `most` bytes are held. Returns what is held then.
+    fn take_back(&self, wishes: &mut Wishes, mut held: u64, idle: u32, most: u64) -> u64 {
+        for class in SizeClass::all() {
+            let wish = &mut wishes[class.index()];
+            if held <= most {
+                break;
+            }
+            if idle > 0 && self.quiet_ms[class.index()] >= idle && wish.cap > wish.own {
+                held -= wish.held(class);
+                *wish = Wish { cap: wish.own, reason: Reason::ClassIdle, ..*wish };
+                held += wish.held(class);
+            }
         }
-        Wish { cap: own.max(or_room(now)), own, reason: Reason::ClassBack }
+        held
     }
 
-    /// More room for a busy class of which the depots hold too little.
-    fn grown(wish: Wish, class: SizeClass, seen: &Seen) -> Wish {
-        let acts = &seen.classes[class.index()];
-        let each = u64::from(acts.refills) + u64::from(acts.overflows);
-        let events = &seen.events;
-        let busy = class.bytes() > SizeClass::TINY_MAX
-            && each * 1000 >= BUSY.saturating_mul(seen.span_ms.max(1))
-            && acts.overflows > 0
-            && events.depot_hits.saturating_mul(2) < events.refills;
-        let cap =
-            if busy { wish.cap.saturating_mul(2).min(seen.slots).max(wish.cap) } else { wish.cap };
-        Wish { cap, reason: if cap > wish.cap { Reason::ClassGrown } else { wish.reason }, ..wish }
-    }
-}
-
-fn bytes_of(class: SizeClass, cap: u8) -> u64 {
-    class.bytes() as u64 * u64::from(cap)
-}
-
-/// The most bytes that one class may hold so that all of them fit.
-fn limit(wishes: &[Option<Wish>; SizeClass::COUNT], budget: u64) -> u64 {
-    let mut limit = 1 << 24;
-    while limit > 1 << 14 {
-        let held = |(class, wish): (SizeClass, &Option<Wish>)| {
-            wish.map_or(0, |wish| bytes_of(class, wish.cap).min(limit))
-        };
-        if SizeClass::all().zip(wishes).map(held).sum::<u64>() <= budget {
-            break;
+    /// Gives busy classes more room.
+    fn grow(&self, wishes: &mut Wishes, seen: &Seen, idle: u32, budget: u64) {
+        let often = BUSY.saturating_mul(seen.span_ms.max(1));
+        let mut held = self.take_back(wishes, held(wishes, u64::MAX), idle, budget);
+        for class in SizeClass::all() {
+            let (acts, wish) = (&seen.classes[class.index()], wishes[class.index()]);
+            let both_ways = u64::from(acts.refills.min(acts.overflows)) * 1000;
+            let cap = wish.cap.saturating_mul(2).min(seen.slots);
+            if both_ways < often || cap <= wish.cap || bytes_of(class, cap) > budget / 4 {
+                continue;
+            }
+            let more = bytes_of(class, cap) - wish.held(class);
+            held = self.take_back(wishes, held, idle, budget.saturating_sub(more));
+            if held + more <= budget {
+                wishes[class.index()] = Wish { cap, reason: Reason::ClassGrown, ..wish };
+                held += more;
+            }
         }
-        limit /= 2;
     }
-    limit
 }
 
 impl Policy for Cap {
     fn decide(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
         let budget = self.budget(seen, dials);
-        let mut wishes = [None; SizeClass::COUNT];
-        let mut held = 0_u64;
+        let nothing = Wish { own: 0, cap: 0, full: false, reason: Reason::ClassBack };
+        let mut wishes = [nothing; SizeClass::COUNT];
         for class in SizeClass::all() {
-            self.note(class, seen);
-            if self.quiet_ms[class.index()] != UNUSED && seen.rooms[class.index()] > 0 {
-                let wish = self.wish(class, seen, dials);
-                held += bytes_of(class, wish.cap);
-                wishes[class.index()] = Some(wish);
-            }
+            wishes[class.index()] = self.wish(class, seen, dials);
         }
-        // Growth comes last: it takes what is left, and nothing from another class.
-        for class in SizeClass::all() {
-            let Some(wish) = &mut wishes[class.index()] else { continue };
-            let grown = Self::grown(*wish, class, seen);
-            let more = bytes_of(class, grown.cap) - bytes_of(class, wish.cap);
-            if held + more <= budget {
-                held += more;
-                *wish = grown;
-            }
-        }
+        self.grow(&mut wishes, seen, dials.get(Dial::IdleMs), budget);
         let limit = limit(&wishes, budget);
         for class in SizeClass::all() {
-            let Some(Wish { mut cap, own, mut reason }) = wishes[class.index()] else { continue };
+            let Wish { own, mut cap, mut reason, .. } = wishes[class.index()];
             let fits = u8::try_from(limit / class.bytes() as u64).unwrap_or(u8::MAX).max(FLOOR);
-            if fits < cap {
-                cap = fits;
-                reason = Reason::CapBudget;
+            if wishes[class.index()].held(class) > 0 && fits < cap {
+                (cap, reason) = (fits, Reason::CapBudget);
             }
             let home = &mut self.homes[class.index()];
-            let at_home = cap == own && home.of(dials.of_class(class, ClassDial::Cap)) == 0;
-            let value = if at_home { 0 } else { cap };
+            let geometrys = home.of(dials.of_class(class, ClassDial::Cap)) == 0;
+            let value = if geometrys && cap == own { 0 } else { cap };
             home.set((dials, &mut *orders), (class, ClassDial::Cap), value, reason);
         }
     }
@@ -184,57 +201,66 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_class_shrinks_to_an_eighth_and_has_its_room_back_at_once() {
-        let (mut policy, dials, class) = (Cap::new(), Dials::new(), of(4096));
-        let use_it = busy(scene(), class.index(), 1);
-        settles(&mut policy, &dials, &use_it);
-        assert_eq!(cap(&dials, class), 0);
-        let mut last = 64;
-        for _ in 0..200 {
-            take(&mut policy, &dials, &scene());
-            let now = if cap(&dials, class) == 0 { 64 } else { cap(&dials, class) };
-            assert!(now <= last && now >= 8);
-            last = now;
-        }
-        assert_eq!(last, 8);
-        settles(&mut policy, &dials, &scene());
-        take(&mut policy, &dials, &use_it);
-        assert_eq!(cap(&dials, class), 0, "the geometry's own again");
-    }
-
-    #[test]
-    fn a_class_that_the_host_gave_a_room_goes_back_to_that() {
-        let (mut policy, dials, class) = (Cap::new(), Dials::new(), of(4096));
-        dials.set_of_class(class, ClassDial::Cap, 48);
-        let use_it = busy(scene(), class.index(), 1);
-        settles(&mut policy, &dials, &use_it);
-        for _ in 0..200 {
-            take(&mut policy, &dials, &scene());
-        }
-        assert_eq!(cap(&dials, class), 6);
-        take(&mut policy, &dials, &use_it);
-        assert_eq!(cap(&dials, class), 48);
-    }
-
-    #[test]
-    fn a_busy_mid_class_grows_while_the_budget_has_room_and_a_tiny_one_does_not() {
-        for (kib, room) in [(8192, 127), (1024, 127), (400, 0)] {
+    fn a_class_that_goes_back_and_forth_grows_while_the_budget_has_room() {
+        for (thread_kib, room) in [(8192, 127), (1024, 0), (300, 0)] {
             let (mut policy, dials) = (Cap::new(), Dials::new());
-            dials.set(Dial::CapThreadKib, kib);
+            dials.set(Dial::CapThreadKib, thread_kib);
             let both = busy(busy(scene(), of(4096).index(), 500), of(64).index(), 500);
             settles(&mut policy, &dials, &both);
-            assert_eq!(cap(&dials, of(4096)), room, "{kib} KiB");
-            assert_eq!(cap(&dials, of(64)), 0);
+            assert_eq!(cap(&dials, of(4096)), room, "{thread_kib} KiB");
+            assert_eq!(cap(&dials, of(64)), 0, "it has all there is");
+            let calm = busy(busy(scene(), of(4096).index(), 1), of(64).index(), 1);
+            settles(&mut policy, &dials, &calm);
+            settles(&mut policy, &dials, &scene());
+            assert_eq!(cap(&dials, of(4096)), room, "and keeps it");
         }
     }
 
     #[test]
-    fn what_depots_serve_does_not_grow() {
+    fn one_way_traffic_grows_nothing() {
         let (mut policy, dials) = (Cap::new(), Dials::new());
         let mut seen = busy(scene(), of(4096).index(), 500);
-        seen.events.depot_hits = 400;
+        seen.classes[of(4096).index()].overflows = 10;
         settles(&mut policy, &dials, &seen);
         assert_eq!(cap(&dials, of(4096)), 0);
+    }
+
+    #[test]
+    fn a_busy_class_gets_the_room_of_grown_ones_that_are_idle_and_of_no_others() {
+        let (mut policy, dials) = (Cap::new(), Dials::new());
+        dials.set(Dial::CapThreadKib, 2750);
+        let grown = [4096, 3072, 3584, 4608, 5120].map(of);
+        let all =
+            |refills, scene| grown.iter().fold(scene, |s, class| busy(s, class.index(), refills));
+        settles(&mut policy, &dials, &all(500, scene()));
+        let [idle, others @ ..] = grown;
+        assert_eq!(grown.map(|class| cap(&dials, class)), [127; 5]);
+        let late = busy(scene(), of(2560).index(), 500);
+        settles(&mut policy, &dials, &all(1, late.clone()));
+        assert_eq!(cap(&dials, of(2560)), 0, "nobody is idle");
+        let still = |scene| others.iter().fold(scene, |s, class| busy(s, class.index(), 1));
+        settles(&mut policy, &dials, &still(scene()));
+        assert_eq!(cap(&dials, idle), 127, "nobody wants it");
+        settles(&mut policy, &dials, &still(late));
+        assert_eq!(others.map(|class| cap(&dials, class)), [127; 4]);
+        assert_eq!([idle, of(2560)].map(|class| cap(&dials, class)), [0, 127]);
+    }
+
+    #[test]
+    fn a_room_that_the_host_gave_is_kept_and_is_where_growth_goes_back_to() {
+        let (mut policy, dials) = (Cap::new(), Dials::new());
+        let class = of(4096);
+        dials.set_of_class(class, ClassDial::Cap, 8);
+        settles(&mut policy, &dials, &busy(scene(), class.index(), 1));
+        assert_eq!(cap(&dials, class), 8);
+        settles(&mut policy, &dials, &busy(scene(), class.index(), 500));
+        assert_eq!(cap(&dials, class), 127);
+        for _ in 0..200 {
+            take(&mut policy, &dials, &scene());
+        }
+        dials.set(Dial::CapThreadKib, 40);
+        settles(&mut policy, &dials, &scene());
+        assert_eq!(cap(&dials, class), 8);
     }
 
     #[test]

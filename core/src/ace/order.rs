@@ -56,9 +56,9 @@ reasons! {
     Refaulted = "refaulted", "Memory was wanted again right after it was given back.";
     Unneeded = "unneeded", "Free memory stayed unused for a while.";
     Denied = "denied", "A request found no memory.";
-    ClassIdle = "class_idle", "Nobody refilled the class for a while.";
-    ClassBack = "class_back", "The class is in use again, or the budget has place for it again.";
-    ClassGrown = "class_grown", "Magazine and depot of the class are too small for what is asked of them.";
+    ClassIdle = "class_idle", "The class has not needed slabs or depots for a while.";
+    ClassBack = "class_back", "The budget has place for the class again.";
+    ClassGrown = "class_grown", "The class goes back and forth over the edge of its magazine.";
     CapBudget = "cap_budget", "The magazines of the classes in use would exceed the budget.";
     SlowStart = "slow_start", "Memory has been had for a while, so refills grow back.";
     RefillsOften = "refills_often", "Slabs are asked for blocks very often.";

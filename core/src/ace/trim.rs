@@ -5,8 +5,8 @@
 //! | refills and overflows of each class, sleeping threads | [`Act::Trim`], [`Act::Visit`] |
 //!
 //! A trim marks the caches of each thread and empties those that were marked by the one before and not
-//! used since, so two of them follow each other: when a class was not refilled for [`Dial::IdleMs`],
-//! and when a burst has ended, that is, the rate of slow events fell below an eighth of what it was. No
+//! used since, so two of them follow each other: when a class that had been at work ([`WORK`] slow events)
+//! did nothing slow for [`Dial::IdleMs`], and when a burst has ended, that is, the rate of slow events fell below an eighth of what it was. No
 //! more come until another class falls idle or another burst ends, so on a steady load there are none.
 //!
 //! Sleepers that hold something are visited, a few a turn.
@@ -21,6 +21,8 @@ use crate::{
 const APART_MS: u64 = 40;
 /// Slow events a second that make a burst.
 const BURST: u64 = 10_000;
+/// Slow events of a class after which its caches may hold something worth a trim.
+const WORK: u16 = 16;
 /// Sleepers visited in one turn.
 const VISITS: u32 = 4;
 /// A class without caches that a trim could empty.
@@ -30,6 +32,8 @@ const EMPTY: u32 = u32::MAX;
 #[derive(Debug)]
 pub struct Trim {
     quiet_ms: [u32; SizeClass::COUNT],
+    /// Slow events of each class since it was last idle.
+    work: [u16; SizeClass::COUNT],
     /// Slow events a second in the burst, fading.
     burst: u64,
     /// Trims that are still to be given, and why.
@@ -45,6 +49,7 @@ impl Trim {
     pub const fn new() -> Self {
         Self {
             quiet_ms: [EMPTY; SizeClass::COUNT],
+            work: [0; SizeClass::COUNT],
             burst: 0,
             owed: 0,
             reason: Reason::ClassIdle,
@@ -61,16 +66,19 @@ impl Trim {
         let span = u32::try_from(seen.span_ms).unwrap_or(EMPTY);
         let mut sum = 0;
         let mut fell_idle = false;
-        for (quiet, acts) in self.quiet_ms.iter_mut().zip(&seen.classes) {
+        let classes = self.quiet_ms.iter_mut().zip(&mut self.work).zip(&seen.classes);
+        for ((quiet, work), acts) in classes {
             let acts = u64::from(acts.refills) + u64::from(acts.overflows);
             sum += acts;
             if acts > 0 {
                 *quiet = 0;
+                *work = work.saturating_add(u16::try_from(acts).unwrap_or(u16::MAX));
             } else if *quiet != EMPTY {
                 *quiet = quiet.saturating_add(span);
                 if idle > 0 && *quiet >= idle {
                     *quiet = EMPTY;
-                    fell_idle = true;
+                    fell_idle |= *work >= WORK;
+                    *work = 0;
                 }
             }
         }
@@ -132,6 +140,15 @@ mod tests {
         dials.set(Dial::IdleMs, 0);
         assert_eq!(trims(&mut policy, &dials, &busy(scene(), 7, 10), 1), 0);
         assert_eq!(trims(&mut policy, &dials, &scene(), 200), 0, "never idle");
+    }
+
+    #[test]
+    fn a_class_that_is_hardly_seen_gets_none() {
+        let (mut policy, dials) = (Trim::new(), Dials::new());
+        for _ in 0..20 {
+            assert_eq!(trims(&mut policy, &dials, &busy(scene(), 7, 2), 1), 0);
+            assert_eq!(trims(&mut policy, &dials, &scene(), 100), 0);
+        }
     }
 
     #[test]
