@@ -6,8 +6,9 @@
 //!
 //! One at a time when a request found no memory: what waits in magazines is what others lack. After
 //! [`CALM_MS`] without such a request it doubles at each turn until it is back where it was. It goes on
-//! to the most while slabs serve more than [`OFTEN`] refills a second, and back when they serve less than
-//! an eighth of that. Bounds: 1 to 127.
+//! to the most while slabs serve more than [`OFTEN`] refills a second that bring as many blocks as they may
+//! (large blocks come few at a time, whatever the dial says), and back when they serve less than an eighth
+//! of that. Bounds: 1 to 127.
 
 use super::{Orders, Policy, Reason, Seen, home::Home};
 use crate::dials::{Dial, Dials};
@@ -54,7 +55,9 @@ impl Policy for Refill {
             let events = &seen.events;
             let from_slabs = events.refills.saturating_sub(events.depot_hits).saturating_mul(1000);
             let often = OFTEN.saturating_mul(seen.span_ms.max(1));
-            if from_slabs > often {
+            let brought = events.refilled_blocks.saturating_mul(8);
+            let binds = brought >= events.refills.saturating_mul(7 * u64::from(now));
+            if from_slabs > often && binds {
                 (Dial::RefillMax.spec().max, Reason::RefillsOften)
             } else if from_slabs < often / 8 && now > home {
                 (home, Reason::RefillsSeldom)
@@ -109,6 +112,10 @@ mod tests {
     fn it_grows_while_slabs_are_asked_often_and_not_when_depots_serve() {
         let (mut policy, dials) = (Refill::new(), Dials::new());
         let mut often = busy(scene(), 3, 4000);
+        often.events.refilled_blocks = 4000 * 12;
+        settles(&mut policy, &dials, &often);
+        assert_eq!(dials.get(Dial::RefillMax), 64, "the dial is not what limits them");
+        often.events.refilled_blocks = 4000 * 64;
         often.events.depot_hits = 3000;
         settles(&mut policy, &dials, &often);
         assert_eq!(dials.get(Dial::RefillMax), 64);
