@@ -6,8 +6,9 @@
 //!
 //! A trim marks the caches of each thread and empties those that were marked by the one before and not
 //! used since, so two of them follow each other: when a class that had been at work ([`WORK`] slow events)
-//! did nothing slow for [`Dial::IdleMs`], and when a burst has ended, that is, the rate of slow events fell below an eighth of what it was. No
-//! more come until another class falls idle or another burst ends, so on a steady load there are none.
+//! did nothing slow for [`Dial::IdleMs`], and for much longer than it used to; and when a burst has ended,
+//! that is, the rate of slow events fell below an eighth of what it was. No more come until another class
+//! falls idle or another burst ends, so on a steady load there are none.
 //!
 //! Sleepers that hold something are visited, a few a turn.
 
@@ -22,18 +23,52 @@ const APART_MS: u64 = 40;
 /// Slow events a second that make a burst.
 const BURST: u64 = 10_000;
 /// Slow events of a class after which its caches may hold something worth a trim.
-const WORK: u16 = 16;
+const WORK: u32 = 16;
+/// Mean times between its slow events that a class must have been quiet for: of one that goes on at
+/// random, one pause in three thousand is that long.
+const GAPS: u64 = 8;
 /// Sleepers visited in one turn.
 const VISITS: u32 = 4;
-/// A class without caches that a trim could empty.
-const EMPTY: u32 = u32::MAX;
+
+/// What is known of one class.
+#[derive(Clone, Copy, Debug)]
+struct Class {
+    /// Time since it last did something slow.
+    quiet_ms: u32,
+    /// Time since it began to, and how often it did since.
+    age_ms: u32,
+    work: u32,
+}
+
+impl Class {
+    const IDLE: Self = Self { quiet_ms: 0, age_ms: 0, work: 0 };
+
+    /// Notes what it did. `true`: it fell idle after it had been at work.
+    fn note(&mut self, acts: u32, span_ms: u32, idle_ms: u32) -> bool {
+        if acts > 0 {
+            self.quiet_ms = 0;
+            self.age_ms = self.age_ms.saturating_add(span_ms);
+            self.work = self.work.saturating_add(acts);
+            return false;
+        }
+        if self.work == 0 {
+            return false;
+        }
+        self.quiet_ms = self.quiet_ms.saturating_add(span_ms);
+        self.age_ms = self.age_ms.saturating_add(span_ms);
+        let at_work_ms = u64::from(self.age_ms - self.quiet_ms);
+        let long = u64::from(self.quiet_ms) * u64::from(self.work) >= GAPS * at_work_ms;
+        if idle_ms == 0 || self.quiet_ms < idle_ms || !long {
+            return false;
+        }
+        core::mem::replace(self, Self::IDLE).work >= WORK
+    }
+}
 
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Trim {
-    quiet_ms: [u32; SizeClass::COUNT],
-    /// Slow events of each class since it was last idle.
-    work: [u16; SizeClass::COUNT],
+    classes: [Class; SizeClass::COUNT],
     /// Slow events a second in the burst, fading.
     burst: u64,
     /// Trims that are still to be given, and why.
@@ -48,8 +83,7 @@ impl Trim {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            quiet_ms: [EMPTY; SizeClass::COUNT],
-            work: [0; SizeClass::COUNT],
+            classes: [Class::IDLE; SizeClass::COUNT],
             burst: 0,
             owed: 0,
             reason: Reason::ClassIdle,
@@ -62,25 +96,13 @@ impl Trim {
     }
 
     /// Looks for classes that fell idle. Returns the slow events of all of them.
-    fn look(&mut self, seen: &Seen, idle: u32) -> u64 {
-        let span = u32::try_from(seen.span_ms).unwrap_or(EMPTY);
-        let mut sum = 0;
-        let mut fell_idle = false;
-        let classes = self.quiet_ms.iter_mut().zip(&mut self.work).zip(&seen.classes);
-        for ((quiet, work), acts) in classes {
-            let acts = u64::from(acts.refills) + u64::from(acts.overflows);
-            sum += acts;
-            if acts > 0 {
-                *quiet = 0;
-                *work = work.saturating_add(u16::try_from(acts).unwrap_or(u16::MAX));
-            } else if *quiet != EMPTY {
-                *quiet = quiet.saturating_add(span);
-                if idle > 0 && *quiet >= idle {
-                    *quiet = EMPTY;
-                    fell_idle |= *work >= WORK;
-                    *work = 0;
-                }
-            }
+    fn look(&mut self, seen: &Seen, idle_ms: u32) -> u64 {
+        let span_ms = u32::try_from(seen.span_ms).unwrap_or(u32::MAX);
+        let (mut sum, mut fell_idle) = (0, false);
+        for (class, acts) in self.classes.iter_mut().zip(&seen.classes) {
+            let acts = acts.refills.saturating_add(acts.overflows);
+            sum += u64::from(acts);
+            fell_idle |= class.note(acts, span_ms, idle_ms);
         }
         if fell_idle {
             self.owe(Reason::ClassIdle);
@@ -140,6 +162,17 @@ mod tests {
         dials.set(Dial::IdleMs, 0);
         assert_eq!(trims(&mut policy, &dials, &busy(scene(), 7, 10), 1), 0);
         assert_eq!(trims(&mut policy, &dials, &scene(), 200), 0, "never idle");
+    }
+
+    #[test]
+    fn a_class_that_always_rests_between_refills_gets_none() {
+        let (mut policy, dials) = (Trim::new(), Dials::new());
+        for _ in 0..50 {
+            assert_eq!(trims(&mut policy, &dials, &busy(scene(), 7, 1), 1), 0);
+            assert_eq!(trims(&mut policy, &dials, &scene(), 20), 0);
+        }
+        assert_eq!(trims(&mut policy, &dials, &scene(), 100), 0, "two seconds may be chance");
+        assert_eq!(trims(&mut policy, &dials, &scene(), 200), 2, "six are not");
     }
 
     #[test]
