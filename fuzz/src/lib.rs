@@ -4,6 +4,7 @@
 pub mod attack;
 pub mod c_calls;
 pub mod c_library;
+pub mod orders;
 pub mod program;
 pub mod script;
 pub mod size;

@@ -55,23 +55,45 @@ pub struct Script {
 impl<'a> Arbitrary<'a> for Script {
     fn arbitrary(bytes: &mut Unstructured<'a>) -> Result<Self> {
         let stand = bytes.arbitrary()?;
-        let mut reader = Reader { bytes, largest: Stand::largest(stand), left: BUDGET };
+        let mut reader = Reader::new(bytes, stand);
         let mut steps = Vec::new();
-        while !reader.bytes.is_empty() && steps.len() < MOST_STEPS {
+        while !reader.is_done(steps.len()) {
             reader.step(&mut steps)?;
         }
         Ok(Self { stand, steps })
     }
 }
 
-struct Reader<'a, 'b> {
+/// Reads steps, within a budget.
+pub struct Reader<'a, 'b> {
     bytes: &'b mut Unstructured<'a>,
     largest: usize,
     left: usize,
 }
 
-impl Reader<'_, '_> {
-    fn step(&mut self, steps: &mut Vec<Op>) -> Result<()> {
+impl<'a, 'b> Reader<'a, 'b> {
+    /// Reads steps for this geometry from these bytes.
+    pub fn new(bytes: &'b mut Unstructured<'a>, stand: Stand) -> Self {
+        Self { bytes, largest: stand.largest(), left: BUDGET }
+    }
+
+    /// Whether nothing is left to read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Whether the script is at its end: nothing is left to read, or it is long enough.
+    #[must_use]
+    pub fn is_done(&self, steps: usize) -> bool {
+        self.is_empty() || steps >= MOST_STEPS
+    }
+
+    /// Reads a step; one that is repeated becomes many.
+    ///
+    /// # Errors
+    /// None: where the bytes end, zeros follow.
+    pub fn step(&mut self, steps: &mut Vec<Op>) -> Result<()> {
         let step = match self.bytes.arbitrary::<u8>()? {
             0..72 => Op::Malloc(self.size()?),
             72..86 => Op::Calloc(self.size()?),
@@ -113,11 +135,19 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
-    fn byte(&mut self) -> Result<u8> {
+    /// Reads a byte.
+    ///
+    /// # Errors
+    /// None, as for [`Self::step`].
+    pub fn byte(&mut self) -> Result<u8> {
         self.bytes.arbitrary()
     }
 
-    fn number(&mut self) -> Result<usize> {
+    /// Reads a byte that counts or picks something.
+    ///
+    /// # Errors
+    /// None, as for [`Self::step`].
+    pub fn number(&mut self) -> Result<usize> {
         Ok(self.byte()?.into())
     }
 

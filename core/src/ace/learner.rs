@@ -2,7 +2,8 @@
 //!
 //! A match is three epochs of one phase: at home, away with another profile, and at home again. If the two at
 //! home agree, what was away is held against both, and the ratings (Elo's) of the two profiles move. Each
-//! phase has ratings of its own, and the values that it ended with: a phase that comes back is known.
+//! phase has ratings of its own: one that comes back is known. While one plays away nothing else is tuned, and
+//! the match is called off if a request finds no memory.
 //!
 //! Trying costs, so it is rare. A profile is tried only where it could win: one that spends memory for time
 //! where slow paths take time, one that saves memory where some is wasted. It is tried at most
@@ -49,8 +50,6 @@ struct Game {
     played: [u8; PROFILES],
     /// The profile that is best so far.
     home: Profile,
-    /// What the profile's dials were tuned to when they were last left.
-    values: [u32; DIALS],
     /// Epochs until the next match.
     wait: u32,
 }
@@ -59,8 +58,8 @@ struct Game {
 enum Stage {
     /// Nothing is being tried.
     Home,
-    /// This profile is; so much was the cost at home before.
-    Away(Profile, Epoch),
+    /// This profile is; so much was the cost at home before, where the dials had been tuned to these values.
+    Away(Profile, Epoch, [u32; DIALS]),
     /// It was; so much it cost, and home before it.
     Back(Profile, Epoch, Epoch),
 }
@@ -68,9 +67,8 @@ enum Stage {
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Learner {
+    /// The one that is being played stands last.
     games: Vec<Game, PHASES>,
-    /// The phase that is being played, if one is. The most recent of the games stands last.
-    playing: bool,
     stage: Stage,
     epoch: Epoch,
     settle: u8,
@@ -85,7 +83,6 @@ impl Learner {
     pub const fn new() -> Self {
         Self {
             games: Vec::new(),
-            playing: false,
             stage: Stage::Home,
             epoch: Epoch::EMPTY,
             settle: SETTLE,
@@ -116,61 +113,57 @@ impl Learner {
         if orders.room() < DIALS {
             return false;
         }
-        if dials.get(Dial::Learn) == 0 {
-            return self.stop(dials, orders);
+        if dials.get(Dial::Learn) == 0 || (self.is_away() && seen.denied > 0) {
+            return self.call_off(dials, orders);
         }
         match look {
             Look::New(print) => self.enter(first, print, dials, orders),
-            Look::Same if self.playing => self.count(seen, dials, orders),
+            Look::Same => self.count(seen, dials, orders),
             _ => false,
         }
     }
 
+    /// Whether another profile is being tried, so that nothing should be tuned.
+    #[must_use]
+    pub const fn is_away(&self) -> bool {
+        matches!(self.stage, Stage::Away(..))
+    }
+
     /// Puts back what is being tried, and forgets the match.
-    fn stop(&mut self, dials: &Dials, orders: &mut Orders) -> bool {
-        let stage = core::mem::replace(&mut self.stage, Stage::Home);
-        self.playing = false;
-        match (stage, self.games.last()) {
-            (Stage::Away(..), Some(game)) => set(&game.values, dials, orders, Reason::Returned),
+    fn call_off(&mut self, dials: &Dials, orders: &mut Orders) -> bool {
+        self.epoch = Epoch::EMPTY;
+        self.settle = SETTLE;
+        match core::mem::replace(&mut self.stage, Stage::Home) {
+            Stage::Away(_, _, values) => set(&values, dials, orders, Reason::Returned),
             _ => false,
         }
     }
 
     /// A phase begins: one that is known, or a new one.
     fn enter(&mut self, first: Profile, print: Print, dials: &Dials, orders: &mut Orders) -> bool {
-        let was_away = matches!(self.stage, Stage::Away(..));
-        if self.playing
-            && !was_away
-            && let Some(game) = self.games.last_mut()
-        {
-            game.values = values(dials);
-        }
-        let was_playing = core::mem::replace(&mut self.playing, true);
         self.stage = Stage::Home;
         self.epoch = Epoch::EMPTY;
         self.settle = SETTLE;
-        let nearest =
-            (0..self.games.len()).min_by_key(|&game| self.games[game].print.distance(&print));
+        let distance = |game: &usize| self.games[*game].print.distance(&print);
+        let nearest = (0..self.games.len()).min_by_key(distance);
         if let Some(known) = nearest.filter(|&game| self.games[game].print.is_near(&print)) {
-            let mut game = self.games.remove(known);
-            game.print = print;
-            let values = game.values;
+            let game = self.games.remove(known);
             // It was removed just now, so there is room.
-            let _ = self.games.push(game);
-            return set(&values, dials, orders, Reason::KnownPhase);
+            let _ = self.games.push(Game { print, ..game });
+            return set(&game.home.values(), dials, orders, Reason::KnownPhase);
         }
-        let ratings = self
-            .games
-            .last()
+        let last = self.games.last();
+        let ratings = last
             .map_or([MEAN; PROFILES], |game| game.ratings.map(|rating| MEAN + (rating - MEAN) / 2));
+        let is_first = last.is_none();
         if self.games.is_full() {
             self.games.remove(0);
         }
-        let values = if was_playing { first.values() } else { values(dials) };
-        let game = Game { print, ratings, played: [0; PROFILES], home: first, values, wait: PAUSE };
+        let game = Game { print, ratings, played: [0; PROFILES], home: first, wait: PAUSE };
         // There is room: see above.
         let _ = self.games.push(game);
-        set(&values, dials, orders, Reason::NewPhase)
+        // The dials of the first phase are the host's, and the policies' that have begun to tune them.
+        !is_first && set(&first.values(), dials, orders, Reason::NewPhase)
     }
 
     /// A turn of the phase that is being played.
@@ -189,14 +182,14 @@ impl Learner {
         let (stage, switched) = match self.stage {
             Stage::Home => match game.challenger(&epoch, weight) {
                 Some(profile) => {
-                    game.values = values(dials);
+                    let values = Profile::DIALS.map(|dial| dials.get(dial));
                     set(&profile.values(), dials, orders, Reason::Exploring);
-                    (Stage::Away(profile, epoch), true)
+                    (Stage::Away(profile, epoch, values), true)
                 }
                 None => (Stage::Home, false),
             },
-            Stage::Away(profile, before) => {
-                set(&game.values, dials, orders, Reason::Returned);
+            Stage::Away(profile, before, values) => {
+                set(&values, dials, orders, Reason::Returned);
                 (Stage::Back(profile, epoch, before), true)
             }
             Stage::Back(profile, away, before) => {
@@ -278,10 +271,6 @@ fn points(higher: i32, worse: i64) -> i32 {
     };
     let stake = if worse.abs() >= BY_FAR { 2 * STAKE } else { STAKE };
     stake * (score - expected) / 1000
-}
-
-fn values(dials: &Dials) -> [u32; DIALS] {
-    Profile::DIALS.map(|dial| dials.get(dial))
 }
 
 /// Orders that the profiles' dials have these values. `false`: they have them.

@@ -165,6 +165,9 @@ impl Ace {
             self.trial.restart();
             return;
         }
+        if self.learner.is_away() {
+            return;
+        }
         let from = orders.list().len();
         self.refill.decide(seen, dials, orders);
         self.warm.decide(seen, dials, orders);

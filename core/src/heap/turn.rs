@@ -58,6 +58,7 @@ impl<P: Platform> Heap<P> {
         }
         if let Some(local) = Local::current(shared) {
             local.tell();
+            local.heed();
         }
         shared.seat.turn(|state| {
             let applied = shared.seat.mode() == Mode::Tune;
@@ -106,6 +107,7 @@ impl<P: Platform> Heap<P> {
             return;
         }
         local.tell();
+        local.heed();
         if let Some(now) = P::now_ms()
             && seat.is_due(now)
         {

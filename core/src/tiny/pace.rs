@@ -34,7 +34,7 @@ impl<P: Platform> Local<'_, P> {
         self.heap.stirred.set(self.heap.stirred.get() | 1 << class.index());
     }
 
-    /// Adds to the board what it does not know yet, and heeds a request to empty unused caches.
+    /// Adds to the board what it does not know yet.
     pub fn tell(&self) {
         let (heap, shared) = (self.heap, self.shared);
         let mut told = heap.told.get();
@@ -48,8 +48,12 @@ impl<P: Platform> Local<'_, P> {
             bin.unused.set(false);
             shared.board.tell_class(class, core::array::from_fn(|event| bin.untold[event].take()));
         }
-        let trims = shared.seat.trims();
-        if heap.trims.replace(trims) != trims {
+    }
+
+    /// Heeds a request to empty unused caches, if there is a new one.
+    pub fn heed(&self) {
+        let trims = self.shared.seat.trims();
+        if self.heap.trims.replace(trims) != trims {
             self.trim_unused();
         }
     }
