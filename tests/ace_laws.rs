@@ -3,7 +3,7 @@
 //!
 //! `ACE_TEST_CASES` sets how many scripts are played under hostile orders; each is about 500 orders.
 
-use ace_alloc::ace::{Ace, Act, Mode, Orders, Policy, Reason, Seen, Turn};
+use ace_alloc::ace::{Ace, Act, Mode, Orders, Policy, Reason, Seen, Supervisor, Turn};
 use ace_alloc::geometry::{Host, HostTail, Small};
 use ace_alloc::platform::{Misuse, Platform};
 use ace_alloc::{Dial, Dials, Heap};
@@ -176,33 +176,23 @@ fn off_asks_no_clock_and_takes_no_turn() {
     }
 }
 
-/// ACE with a policy that sets a dial whenever it stands elsewhere, and every order that came of it.
-struct Recorded {
-    ace: Ace,
-    insists: Option<(Dial, u32)>,
+/// A policy, and every order that it gave.
+struct Recorded<P> {
+    policy: P,
     given: Vec<(Act, Reason)>,
+    /// Turns since it last turned a dial.
     quiet: usize,
 }
 
-impl Recorded {
-    const fn new(insists: Option<(Dial, u32)>) -> Self {
-        Self { ace: Ace::new(), insists, given: Vec::new(), quiet: 0 }
+impl<P: Policy> Recorded<P> {
+    const fn new(policy: P) -> Self {
+        Self { policy, given: Vec::new(), quiet: 0 }
     }
 }
 
-struct Insist(Option<(Dial, u32)>);
-
-impl Policy for Insist {
-    fn decide(&mut self, _: &Seen, dials: &Dials, orders: &mut Orders) {
-        if let Some((dial, value)) = self.0 {
-            orders.set(dials, dial, value, Reason::Unneeded);
-        }
-    }
-}
-
-impl Policy for Recorded {
+impl<P: Policy> Policy for Recorded<P> {
     fn decide(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
-        self.ace.turn_with(seen, dials, orders, &mut Insist(self.insists));
+        self.policy.decide(seen, dials, orders);
         let is_dial = |act: Act| matches!(act, Act::Set(..) | Act::SetClass(..));
         let turned = orders.list().iter().any(|order| is_dial(order.act));
         self.quiet = if turned { 0 } else { self.quiet + 1 };
@@ -211,20 +201,16 @@ impl Policy for Recorded {
 }
 
 /// Turns of 5 ms, in each of which the same happens.
-fn steady<G: Shape>(policy: &mut Recorded, turns: u64, work: impl Fn(&TestHeap<G>)) -> Dials {
-    let heap = TestHeap::<G>::new(G::LIMIT);
+fn steady(heap: &TestHeap<Host>, turns: u64, policy: &mut dyn Policy, work: &dyn Fn()) {
     let mut seat = Seat::new();
     seat.sit(|| {
         for turn in 1..=turns {
-            work(&heap);
+            work();
             heap.turn_with(turn * 5, policy);
         }
         heap.thread_exit();
     });
     heap.audited_empty();
-    let dials = Dials::new();
-    Dial::ALL.iter().for_each(|&dial| dials.set(dial, heap.dials().get(dial)));
-    dials
 }
 
 #[test]
@@ -236,60 +222,66 @@ fn a_steady_program_is_left_alone_after_a_while() {
         ("large", |heap| (0..4).for_each(|_| burst(heap, 1 << 20, 8))),
     ];
     for (name, work) in works {
-        let mut policy = Recorded::new(None);
-        steady(&mut policy, 900, work);
+        let heap = TestHeap::<Host>::new(4 << 30);
+        let mut policy = Recorded::new(Ace::new());
+        steady(&heap, 1500, &mut policy, &|| work(&heap));
         let last = &policy.given[policy.given.len().saturating_sub(8)..];
-        assert!(policy.quiet >= 300, "{name}: {} quiet turns after {last:?}", policy.quiet);
+        assert!(policy.quiet >= 500, "{name}: {} quiet turns after {last:?}", policy.quiet);
+    }
+}
+
+/// Sets a dial, from some turn on, whenever it stands elsewhere. The supervisor looks on.
+struct Insist {
+    supervisor: Supervisor,
+    turn: u32,
+    dial: Dial,
+    value: u32,
+}
+
+impl Policy for Insist {
+    fn decide(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
+        struct Set(Dial, u32);
+        impl Policy for Set {
+            fn decide(&mut self, _: &Seen, dials: &Dials, orders: &mut Orders) {
+                orders.set(dials, self.0, self.1, Reason::Unneeded);
+            }
+        }
+        self.turn += 1;
+        let value = if self.turn > 20 { self.value } else { self.dial.spec().first };
+        self.supervisor.decide(seen, dials, orders, &mut Set(self.dial, value));
     }
 }
 
 #[test]
 fn a_bad_order_is_taken_back() {
-    for (dial, value) in [(Dial::RefillMax, 1), (Dial::DepotClassKib, 0)] {
-        let mut policy = Recorded::new(None);
+    for (dial, value, blocks) in [(Dial::RefillMax, 1, 60_000), (Dial::DepotClassKib, 0, 8000)] {
         let heap = TestHeap::<Host>::new(4 << 30);
         heap.dials().set(Dial::Learn, 0);
-        let mut seat = Seat::new();
-        seat.sit(|| {
-            for turn in 1..=60 {
-                let (bytes, blocks) =
-                    if dial == Dial::RefillMax { (64, 60_000) } else { (64, 8000) };
-                (0..4).for_each(|_| burst(&heap, bytes, blocks));
-                policy.insists = (turn > 20).then_some((dial, value));
-                heap.turn_with(turn * 5, &mut policy);
-            }
-            heap.thread_exit();
-        });
-        let name = dial.spec().name;
-        let given = |reason| policy.given.contains(&(Act::Set(dial, value), reason));
-        assert!(given(Reason::Unneeded), "{name} was planted");
+        let insist = Insist { supervisor: Supervisor::new(), turn: 0, dial, value };
+        let mut policy = Recorded::new(insist);
+        steady(&heap, 60, &mut policy, &|| (0..4).for_each(|_| burst(&heap, 64, blocks)));
+        let planted = (Act::Set(dial, value), Reason::Unneeded);
         let undone = (Act::Set(dial, dial.spec().first), Reason::RolledBack);
-        assert!(policy.given.contains(&undone), "{name}: {:?}", policy.given);
-        assert_eq!(heap.dials().get(dial), dial.spec().first, "{name}");
+        assert_eq!(policy.given, [planted, undone], "{}", dial.spec().name);
     }
 }
 
 #[test]
 fn every_order_of_ours_is_in_bounds_and_has_a_reason() {
-    struct Bounds(Ace);
-    impl Policy for Bounds {
-        fn decide(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
-            self.0.turn(seen, dials, orders);
-            for order in orders.list() {
-                assert!(!order.reason.code().is_empty() && !order.reason.sentence().is_empty());
-                match order.act {
-                    Act::Set(dial, value) => assert_eq!(dial.clamp(value), value, "{order:?}"),
-                    Act::SetClass(_, dial, value) => assert!(value <= dial.max(), "{order:?}"),
-                    _ => {}
-                }
-            }
-        }
-    }
     let seed = random::seed();
     for case in 0..24 {
         let script = Op::script::<Host>(seed ^ case, 4 * STEPS);
         let mut stage = Stage::<Host>::new();
-        play(&mut stage, &script, seed ^ case, &mut Bounds(Ace::new()));
+        let mut policy = Recorded::new(Ace::new());
+        play(&mut stage, &script, seed ^ case, &mut policy);
         stage.finish();
+        for (act, reason) in policy.given {
+            assert!(!reason.code().is_empty() && !reason.sentence().is_empty());
+            match act {
+                Act::Set(dial, value) => assert_eq!(dial.clamp(value), value, "{act:?}"),
+                Act::SetClass(_, dial, value) => assert!(value <= dial.max(), "{act:?}"),
+                _ => {}
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What ACE learns, on streams of turns that a model of a program makes: profiles by matches, phases, and
 //! tuning that is taken back. No heap, no clock: the model answers the dials as a program would.
 
-use ace_alloc::ace::{Ace, Act, Hold, Order, Orders, Policy, Profile, Reason, Seen};
+use ace_alloc::ace::{Act, Hold, Order, Orders, Policy, Profile, Reason, Seen, Supervisor};
 use ace_alloc::{Dial, Dials, SizeClass};
 use ace_alloc_tests::random::{self, Random};
 
@@ -54,9 +54,9 @@ impl Program {
     }
 }
 
-/// ACE beside a program, with everything that it ordered.
+/// The supervisor beside a program, with everything that it ordered.
 struct World {
-    ace: Ace,
+    supervisor: Supervisor,
     dials: Dials,
     seen: Seen,
     random: Random,
@@ -69,7 +69,14 @@ impl World {
         let dials = Dials::new();
         first.set(&dials);
         let random = Random::new(random::seed());
-        Self { ace: Ace::new(), dials, seen: Seen::new(), random, turns: 0, history: Vec::new() }
+        Self {
+            supervisor: Supervisor::new(),
+            dials,
+            seen: Seen::new(),
+            random,
+            turns: 0,
+            history: Vec::new(),
+        }
     }
 
     fn run(&mut self, program: Program, turns: usize) {
@@ -80,7 +87,7 @@ impl World {
         for _ in 0..turns {
             program.turn(&self.dials, &mut self.random, &mut self.seen);
             let mut orders = Orders::new();
-            self.ace.turn_with(&self.seen, &self.dials, &mut orders, policy);
+            self.supervisor.decide(&self.seen, &self.dials, &mut orders, policy);
             for order in orders.list() {
                 if let Act::Set(dial, value) = order.act {
                     assert_eq!(dial.clamp(value), value, "in bounds: {order:?}");

@@ -48,6 +48,7 @@ const PLAN: &[&str] = &[
     "ace/phase",
     "ace/learner",
     "ace/trial",
+    "ace/supervisor",
     "ace",
     "seat",
     // ground: what one slab is, and where things lie
@@ -132,6 +133,7 @@ const NARROW: &[(&str, &[&str])] = &[
             "ace/tiering",
             "ace/trim",
             "ace/warm",
+            "ace/supervisor",
             "ace/trial",
             "dials",
             "size_class",

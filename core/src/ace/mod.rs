@@ -17,8 +17,8 @@
 //! | `learner` | which profile the others start from |
 //! | `trial` | whether an order was worth it; if not, it is taken back |
 //!
-//! The last two share `phase`, which says when the program began to do something else, and `objective`, which says
-//! what a stretch of time cost.
+//! `supervisor` asks the last two, by `phase`, which says when the program began to do something else, and
+//! `objective`, which says what a stretch of time cost.
 //!
 //! Laws (`tests/ace_laws.rs`): orders are in bounds; on a steady workload they cease; what made things worse
 //! is taken back; every order has a reason.
@@ -38,6 +38,7 @@ mod refill;
 #[cfg(test)]
 mod scene;
 mod seen;
+mod supervisor;
 mod tiering;
 mod trial;
 mod trim;
@@ -53,13 +54,12 @@ pub use promote::Promote;
 pub use purge::Purge;
 pub use refill::Refill;
 pub use seen::{ClassSeen, Levels, Seen};
+pub use supervisor::Supervisor;
 pub use tiering::Tiering;
-pub use trial::Trial;
 pub use trim::Trim;
 pub use warm::Warm;
 
 use crate::dials::Dials;
-use phase::Phases;
 
 /// How much ACE does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,20 +108,36 @@ pub trait Policy {
     fn decide(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders);
 }
 
+/// The policies whose orders are judged by what comes of them.
+#[derive(Debug)]
+struct Tuning {
+    refill: Refill,
+    warm: Warm,
+    tiering: Tiering,
+    promote: Promote,
+    outbox: Outbox,
+    cap: Cap,
+}
+
+impl Policy for Tuning {
+    fn decide(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
+        self.refill.decide(seen, dials, orders);
+        self.warm.decide(seen, dials, orders);
+        self.tiering.decide(seen, dials, orders);
+        self.promote.decide(seen, dials, orders);
+        // Last those that may fill the bounded list: they speak for each class.
+        self.outbox.decide(seen, dials, orders);
+        self.cap.decide(seen, dials, orders);
+    }
+}
+
 /// The controller's state.
 #[derive(Debug)]
 pub struct Ace {
     purge: Purge,
-    refill: Refill,
     trim: Trim,
-    cap: Cap,
-    outbox: Outbox,
-    warm: Warm,
-    tiering: Tiering,
-    promote: Promote,
-    phases: Phases,
-    learner: Learner,
-    trial: Trial,
+    tuning: Tuning,
+    supervisor: Supervisor,
 }
 
 impl Ace {
@@ -130,60 +146,37 @@ impl Ace {
     pub const fn new() -> Self {
         Self {
             purge: Purge::new(),
-            refill: Refill::new(),
             trim: Trim::new(),
-            cap: Cap::new(),
-            outbox: Outbox::new(),
-            warm: Warm::new(),
-            tiering: Tiering::new(),
-            promote: Promote::new(),
-            phases: Phases::new(),
-            learner: Learner::new(),
-            trial: Trial::new(),
+            tuning: Tuning {
+                refill: Refill::new(),
+                warm: Warm::new(),
+                tiering: Tiering::new(),
+                promote: Promote::new(),
+                outbox: Outbox::new(),
+                cap: Cap::new(),
+            },
+            supervisor: Supervisor::new(),
         }
     }
 
     /// One turn: what to do about what was seen.
     pub fn turn(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
-        self.turn_with(seen, dials, orders, &mut Hold);
-    }
-
-    /// One turn with a policy of the caller's beside our own: what it tunes is on trial as what they tune.
-    #[doc(hidden)]
-    pub fn turn_with(
-        &mut self,
-        seen: &Seen,
-        dials: &Dials,
-        orders: &mut Orders,
-        other: &mut dyn Policy,
-    ) {
         // Reflexes come first: they hurry, and are right or wrong at once.
         self.purge.decide(seen, dials, orders);
         self.trim.decide(seen, dials, orders);
-        let look = self.phases.look(seen);
-        if self.learner.decide(seen, look, dials, orders) {
-            self.trial.restart();
-            return;
-        }
-        if self.learner.is_away() {
-            return;
-        }
-        let from = orders.list().len();
-        self.refill.decide(seen, dials, orders);
-        self.warm.decide(seen, dials, orders);
-        self.tiering.decide(seen, dials, orders);
-        self.promote.decide(seen, dials, orders);
-        // Last those that may fill the bounded list: they speak for each class.
-        self.outbox.decide(seen, dials, orders);
-        self.cap.decide(seen, dials, orders);
-        other.decide(seen, dials, orders);
-        self.trial.watch(seen, look, dials, orders, from);
+        self.supervisor.decide(seen, dials, orders, &mut self.tuning);
     }
 
     /// What was learned about profiles.
     #[must_use]
     pub const fn learner(&self) -> &Learner {
-        &self.learner
+        self.supervisor.learner()
+    }
+}
+
+impl Policy for Ace {
+    fn decide(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
+        self.turn(seen, dials, orders);
     }
 }
 
