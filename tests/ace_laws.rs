@@ -9,7 +9,7 @@ use ace_alloc::platform::{Misuse, Platform};
 use ace_alloc::{Dial, Dials, Heap};
 use ace_alloc_tests::orders::Hostile;
 use ace_alloc_tests::pages::MockPages;
-use ace_alloc_tests::platforms::{Seat, Shape, TestHeap, TestThreads, take_misuses};
+use ace_alloc_tests::platforms::{Seat, Shape, TestHeap, TestThreads};
 use ace_alloc_tests::random::{self, Random};
 use ace_alloc_tests::script::{Op, Stage};
 use std::cell::Cell;

@@ -12,6 +12,8 @@ use core::cell::UnsafeCell;
 
 /// Milliseconds between turns that slow paths take.
 const TURN_MS: u64 = 20;
+/// The next turn is never due later than this.
+const LATEST_MS: u64 = 2 * TURN_MS;
 /// Slow events of a thread between two looks at the clock: bounds, and where it begins.
 const PACE: core::ops::RangeInclusive<u32> = 32..=1024;
 const FIRST_PACE: u32 = 128;
@@ -100,7 +102,9 @@ impl Seat {
     pub fn is_due(&self, now_ms: u64) -> bool {
         // Relaxed: a count.
         self.looks.fetch_add(1, Ordering::Relaxed);
-        self.urgent.get() != 0 || now_ms >= self.next_ms.get()
+        let next = self.next_ms.get();
+        // A clock that went back must not keep turns away until it is where it was.
+        self.urgent.get() != 0 || now_ms >= next || now_ms < next.saturating_sub(LATEST_MS)
     }
 
     /// How often caches of unused classes were asked to be emptied.
@@ -123,7 +127,7 @@ impl Seat {
         // SAFETY: inside the turnstile.
         let state = unsafe { &mut *self.state.get() };
         let done = work(state);
-        self.next_ms.set(state.seen.now_ms + TURN_MS);
+        self.next_ms.set(state.seen.now_ms.saturating_add(TURN_MS));
         self.adapt();
         self.door.leave();
         done

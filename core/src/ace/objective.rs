@@ -91,25 +91,26 @@ impl Epoch {
 
     /// Adds a turn.
     pub fn add(&mut self, seen: &Seen) {
-        self.turns += 1;
-        self.span_ms += seen.span_ms;
+        self.turns = self.turns.saturating_add(1);
+        self.span_ms = self.span_ms.saturating_add(seen.span_ms);
         self.slow_ns = self.slow_ns.saturating_add(slow_ns(&seen.events));
-        self.blocks += seen.events.refilled_blocks + seen.events.remote_sent;
+        let blocks = seen.events.refilled_blocks.saturating_add(seen.events.remote_sent);
+        self.blocks = self.blocks.saturating_add(blocks);
         let free = seen.levels.dirty_bytes;
         let resident = (seen.levels.used_bytes + free).max(1);
         let ppm = u128::from(free) * 1_000_000 / u128::from(resident);
-        self.waste += ppm as u64 * seen.span_ms;
+        self.waste = self.waste.saturating_add((ppm as u64).saturating_mul(seen.span_ms));
     }
 
     /// Both together.
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self {
-            turns: self.turns + other.turns,
-            span_ms: self.span_ms + other.span_ms,
+            turns: self.turns.saturating_add(other.turns),
+            span_ms: self.span_ms.saturating_add(other.span_ms),
             slow_ns: self.slow_ns.saturating_add(other.slow_ns),
-            blocks: self.blocks + other.blocks,
-            waste: self.waste + other.waste,
+            blocks: self.blocks.saturating_add(other.blocks),
+            waste: self.waste.saturating_add(other.waste),
         }
     }
 
