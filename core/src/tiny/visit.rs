@@ -288,7 +288,7 @@ impl Asleep {
             return false;
         }
         self.idle_ms > 0
-            && self.now_ms >= heap.awake_ms.get() + self.idle_ms
+            && self.now_ms >= heap.awake_ms.get().saturating_add(self.idle_ms)
             && (heap.emptied.get() != pulse || !heap.inbox.is_empty())
     }
 
