@@ -1,15 +1,18 @@
-//! `ace`: runs programs on ACE-Alloc (`ace run`), measures it (`ace bench`), stresses it (`ace soak`) and
-//! simulates the GPU memory of agents (`ace agents`). Floor: tool.
+//! `ace`: runs programs on ACE-Alloc (`ace run`), tells what it decided (`ace explain`), measures it (`ace
+//! bench`), stresses it (`ace soak`) and simulates the GPU memory of agents (`ace agents`). Floor: tool.
 
 mod agents;
 mod bench;
 mod child;
+mod explain;
 mod library;
 mod program;
+mod put;
 mod report;
 mod run;
 mod soak;
 mod stop;
+mod style;
 
 use ace_alloc_linux::AceAlloc;
 use clap::{Parser, Subcommand};
@@ -35,6 +38,11 @@ enum Command {
     /// `libace_alloc_counted.so`, or in both cases the file that the environment variable ACE_LIBRARY
     /// names. Options of the allocator itself: docs/ENV_VARS.md.
     Run(RunArgs),
+    /// Tell what ACE saw in a program, what it decided and why, from a trace.
+    ///
+    /// `ace run --trace FILE -- PROGRAM` writes one. The exit code is 0, 2 (bad arguments) or 125 (the
+    /// file is not a trace, or something can't be written).
+    Explain(explain::Args),
     /// Compare ACE-Alloc with other allocators; builds the benchmarks at the first call.
     #[command(disable_help_flag = true)]
     Bench {
@@ -68,6 +76,10 @@ struct RunArgs {
     /// then runs on a library that counts calls and is a little slower.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     report: Option<Option<PathBuf>>,
+    /// Write what ACE sees, decides and why to FILE, for `ace explain`. Programs that the program starts
+    /// write there too; with `%p` in the name, which becomes the process id, each into a file of its own.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
     /// The program and its arguments.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     #[arg(value_names = ["PROGRAM", "ARGS"])]
@@ -100,7 +112,8 @@ impl Trouble {
 
 fn main() -> ExitCode {
     let done = match Args::parse().command {
-        Command::Run(args) => run::run(&args.program, args.report.as_ref()),
+        Command::Run(args) => run::run(&args.program, args.report.as_ref(), args.trace.as_deref()),
+        Command::Explain(args) => explain::explain(&args),
         Command::Bench { args } => bench::bench(&args),
         Command::Soak(args) => soak::soak(&args),
         Command::Agents(command) => agents::agents(&command),

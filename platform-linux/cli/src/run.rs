@@ -14,19 +14,38 @@ use std::{
     time::Instant,
 };
 
-/// Runs the program; the exit code is its own. `Some(None)`: with a report on standard error.
-pub fn run(words: &[OsString], report: Option<&Option<PathBuf>>) -> Result<u8, Trouble> {
+/// Runs the program; the exit code is its own. A report of `Some(None)` goes to standard error.
+pub fn run(
+    words: &[OsString],
+    report: Option<&Option<PathBuf>>,
+    trace: Option<&Path>,
+) -> Result<u8, Trouble> {
     let (name, args) = words.split_first().ok_or_else(|| Trouble::own("no program is named"))?;
     let path = program::find(name)?;
     let build = if report.is_some() { Build::Counted } else { Build::Ordinary };
     let library = library::find(build)?;
     let mut command = Command::new(&path);
     command.arg0(name).args(args).env("LD_PRELOAD", library::preload_list(&library));
+    if let Some(file) = trace {
+        command.env("ACE_TRACE", fresh_trace(file)?);
+    }
     match report {
         // Without a report there is nothing left to do for `ace`: it becomes the program.
         None => Err(could_not_start(&path, &command.exec())),
         Some(file) => run_with_report(command, &path, &library, file.as_deref()),
     }
+}
+
+/// An empty file for the trace, by its absolute path: the program may begin in another folder.
+fn fresh_trace(file: &Path) -> Result<PathBuf, Trouble> {
+    let trouble = |error: io::Error| {
+        Trouble::own(format_args!("the trace can't be written to {}: {error}", file.display()))
+    };
+    // The library cuts off nothing: programs that start one another write into the same file.
+    if !file.as_os_str().as_encoded_bytes().windows(2).any(|pair| pair == b"%p") {
+        fs::File::create(file).map_err(trouble)?;
+    }
+    std::path::absolute(file).map_err(trouble)
 }
 
 fn could_not_start(path: &Path, error: &io::Error) -> Trouble {

@@ -1,18 +1,15 @@
 //! Where the rows go: a table, JSON, CSV, drawings. Floor: tool.
 
 use super::{args::Output, plot, sweep::Point, table};
-use crate::Trouble;
+use crate::{
+    Trouble,
+    put::{print, put},
+};
 use ace_alloc_cuda_sim::experiment::Row;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::Value;
-use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-    fs,
-    io::{self, Write as _},
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
 /// What was compared, and what came of it.
 pub struct Findings {
@@ -95,24 +92,6 @@ pub fn write(findings: &Findings, output: &Output) -> Result<(), Trouble> {
 
 fn is_standard(path: Option<&PathBuf>) -> bool {
     path.is_some_and(|path| path.as_os_str() == "-")
-}
-
-fn put(path: &Path, text: &str) -> Result<(), Trouble> {
-    if path.as_os_str() == "-" {
-        return print(text);
-    }
-    fs::write(path, text)
-        .map_err(|error| Trouble::own(format_args!("{} can't be written: {error}", path.display())))
-}
-
-/// A reader that stopped reading has seen enough.
-pub fn print(text: &str) -> Result<(), Trouble> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Trouble::own(format_args!("standard output can't be written: {error}")))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn json(findings: &Findings) -> Result<String, Trouble> {

@@ -2,11 +2,13 @@
 
 mod bars;
 mod lines;
-mod style;
 
 use super::output::Findings;
 use ace_alloc_cuda_sim::experiment::Row;
+use plotters::style::RGBColor;
 use std::fmt;
+
+const SIZE: (u32, u32) = (1000, 560);
 
 /// A figure of the rows, as it is drawn.
 #[derive(Clone, Copy)]
@@ -56,4 +58,20 @@ pub fn all(findings: &Findings) -> Result<Vec<(String, String)>, impl fmt::Displ
 fn varies(findings: &Findings) -> Option<&'static str> {
     let name = findings.groups.first()?.point?.name;
     Some(name.split('_').next().unwrap_or(name))
+}
+
+/// Okabe and Ito's colours, which people with any colour vision tell apart, and two greys.
+fn colour(policy: &str) -> RGBColor {
+    match policy {
+        "ace" => RGBColor(213, 94, 0),
+        "lru" => RGBColor(0, 114, 178),
+        "random" => RGBColor(153, 153, 153),
+        "naive" => RGBColor(90, 90, 90),
+        "scalesim" => RGBColor(0, 158, 115),
+        "ewma" => RGBColor(86, 180, 233),
+        "hedge" => RGBColor(230, 159, 0),
+        "robust" => RGBColor(204, 121, 167),
+        "cost" => RGBColor(200, 185, 20),
+        _ => RGBColor(0, 0, 0),
+    }
 }

@@ -1,10 +1,7 @@
 //! `ace agents simulate`: one run of one policy, in detail. Floor: tool.
 
-use super::{
-    args::{self, Device, Workload},
-    output,
-};
-use crate::Trouble;
+use super::args::{self, Device, Workload};
+use crate::{Trouble, put::print};
 use ace_alloc_cuda_sim::{
     Machine, Outcome, Trace,
     experiment::{self, Case, Contender, Memory, Row, percentile},
@@ -35,7 +32,7 @@ pub fn simulate(args: &Args) -> Result<(), Trouble> {
     let outcome = experiment::once(&case, args.policy, args.seed).map_err(Trouble::own)?;
     let trace = (case.trace)(args.seed);
     let machine = (case.machine)(&trace, args.seed);
-    output::print(&report(args, &trace, &machine, &outcome))
+    print(&report(args, &trace, &machine, &outcome))
 }
 
 fn report(args: &Args, trace: &Trace, machine: &Machine, outcome: &Outcome) -> String {

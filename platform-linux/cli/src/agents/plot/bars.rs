@@ -1,10 +1,10 @@
 //! Policies side by side. Floor: tool.
 
-use super::{
-    Figure,
-    style::{self, Area, Drawn, FAINT, INK, MUTED, SIZE},
+use super::{Figure, SIZE, colour};
+use crate::{
+    agents::output::Findings,
+    style::{self, Area, Drawn, FAINT, INK, MUTED},
 };
-use crate::agents::output::Findings;
 use ace_alloc_cuda_sim::experiment::Row;
 use plotters::{
     prelude::*,
@@ -48,7 +48,7 @@ fn draw_panel(panel: &Area, rows: &[Row], figure: Figure) -> Drawn {
         let top = TOP + nth * pitch + (pitch - thick) / 2;
         let middle = top + thick / 2;
         let ends = [(NAMES, top), (across(*value), top + thick)];
-        panel.draw(&Rectangle::new(ends, style::colour(row.policy).filled()))?;
+        panel.draw(&Rectangle::new(ends, colour(row.policy).filled()))?;
         let name = style::letters(14, INK, HPos::Right, VPos::Center);
         panel.draw_text(row.policy, &name, (NAMES - 8, middle))?;
         let number = style::letters(13, INK, HPos::Left, VPos::Center);

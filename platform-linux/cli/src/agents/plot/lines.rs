@@ -1,10 +1,10 @@
 //! A figure against what varies, a line for each policy. Floor: tool.
 
-use super::{
-    Figure, THROUGHPUT,
-    style::{self, Area, Drawn, FAINT, INK, SIZE},
+use super::{Figure, SIZE, THROUGHPUT, colour};
+use crate::{
+    agents::{output::Findings, sweep::Point},
+    style::{self, Area, Drawn, FAINT, INK},
 };
-use crate::agents::{output::Findings, sweep::Point};
 use plotters::{
     coord::{
         ranged1d::{Ranged, ValueFormatter},
@@ -130,7 +130,7 @@ fn short(value: &f64) -> String {
 
 /// The product's own line is wide.
 fn pens(line: &Line) -> (ShapeStyle, ShapeStyle) {
-    let colour = style::colour(line.policy);
+    let colour = colour(line.policy);
     (colour.stroke_width(if line.policy == OWN { 7 } else { 2 }), colour.filled())
 }
 

@@ -6,7 +6,6 @@ use plotters::{
     style::text_anchor::{HPos, Pos, VPos},
 };
 
-pub const SIZE: (u32, u32) = (1000, 560);
 pub const INK: RGBColor = RGBColor(34, 34, 34);
 pub const FAINT: RGBColor = RGBColor(222, 222, 222);
 pub const MUTED: RGBColor = RGBColor(110, 110, 110);
@@ -14,22 +13,6 @@ const HEADING: i32 = 78;
 
 pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 pub type Drawn<T = ()> = Result<T, DrawingAreaErrorKind<std::io::Error>>;
-
-/// Okabe and Ito's colours, which people with any colour vision tell apart, and two greys.
-pub fn colour(policy: &str) -> RGBColor {
-    match policy {
-        "ace" => RGBColor(213, 94, 0),
-        "lru" => RGBColor(0, 114, 178),
-        "random" => RGBColor(153, 153, 153),
-        "naive" => RGBColor(90, 90, 90),
-        "scalesim" => RGBColor(0, 158, 115),
-        "ewma" => RGBColor(86, 180, 233),
-        "hedge" => RGBColor(230, 159, 0),
-        "robust" => RGBColor(204, 121, 167),
-        "cost" => RGBColor(200, 185, 20),
-        _ => RGBColor(0, 0, 0),
-    }
-}
 
 pub fn letters(size: i32, colour: RGBColor, across: HPos, down: VPos) -> TextStyle<'static> {
     ("sans-serif", size).into_font().color(&colour).pos(Pos::new(across, down))
