@@ -3,9 +3,8 @@
 //! Here and not in `ace`'s own package: a test there would build `libace_alloc.so` a second time, for
 //! unwinding, over the one that `ace` has.
 
-use ace_alloc_tests::house;
 use ace_alloc_tests::product::product;
-use ace_alloc_tests::programs::{Outcome, Scratch, program, run, under_ace};
+use ace_alloc_tests::programs::{Outcome, Scratch, compile, program, run, under_ace};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -179,12 +178,7 @@ fn number(report: &str, name: &str) -> f64 {
 /// Runs `c/calls.c` with a report to a file, which is returned.
 fn report_of_calls(library: Option<&Path>) -> String {
     let scratch = Scratch::new("calls");
-    let (made, file) = (scratch.path().join("calls"), scratch.path().join("report.json"));
-    let source = house::root().join("tests/c/calls.c");
-    let mut cc = Command::new(program("cc", "gcc libc6-dev"));
-    cc.args(["-Wall", "-Wextra", "-Werror", "-O1", "-fno-builtin", "-o"]).arg(&made).arg(source);
-    let outcome = run(&mut cc);
-    assert_eq!(outcome.code, 0, "cc says:\n{}{}", outcome.out, outcome.err);
+    let (made, file) = (compile("calls", &scratch), scratch.path().join("report.json"));
     let mut command = Command::new(&product().ace);
     command.arg("run").arg(format!("--report={}", file.display())).arg(made);
     if let Some(library) = library {

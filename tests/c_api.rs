@@ -1,27 +1,14 @@
 //! The C API of `libace_alloc.so`, met from C: small programs in `c/`, compiled by the test with the
 //! system's `cc` and run with the library preloaded.
 
-use ace_alloc_tests::house;
 use ace_alloc_tests::product::product;
-use ace_alloc_tests::programs::{Outcome, Scratch, preloaded, program, run};
+use ace_alloc_tests::programs::{Outcome, Scratch, compile, preloaded, program, run};
 use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
 const ABORTED: i32 = 128 + libc::SIGABRT;
-
-/// Compiles `c/NAME.c` into the scratch folder.
-fn compile(name: &str, scratch: &Scratch) -> PathBuf {
-    let made = scratch.path().join(name);
-    let source = house::root().join(format!("tests/c/{name}.c"));
-    let mut cc = Command::new(program("cc", "gcc libc6-dev"));
-    cc.args(["-Wall", "-Wextra", "-Werror", "-O1", "-pthread", "-Wno-deprecated-declarations"]);
-    cc.args(["-Wno-use-after-free", "-Wno-free-nonheap-object", "-o"]).arg(&made).arg(source);
-    let outcome = run(cc.arg("-ldl"));
-    assert_eq!(outcome.code, 0, "cc says:\n{}{}", outcome.out, outcome.err);
-    made
-}
 
 fn assert_good(name: &str, outcome: &Outcome) {
     let said = format!("{}\n{}", outcome.out, outcome.err);

@@ -1,6 +1,7 @@
 //! Runs programs with and without the library, compares what they say, and watches which of their
 //! processes have the library mapped.
 
+use crate::house;
 use crate::product::product;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -84,6 +85,22 @@ pub fn program(name: &str, package: &str) -> PathBuf {
     let folders = [PathBuf::from("/usr/bin")].into_iter().chain(std::env::split_paths(&path));
     let found = folders.map(|folder| folder.join(name)).find(|path| path.is_file());
     found.unwrap_or_else(|| panic!("{name} is missing: apt-get install {package}"))
+}
+
+/// Compiles `tests/c/NAME.c` into the scratch folder, with the system's C compiler.
+///
+/// # Panics
+/// If that fails.
+#[must_use]
+pub fn compile(name: &str, scratch: &Scratch) -> PathBuf {
+    let made = scratch.path().join(name);
+    let source = house::root().join(format!("tests/c/{name}.c"));
+    let mut cc = Command::new(program("cc", "gcc libc6-dev"));
+    cc.args(["-Wall", "-Wextra", "-Werror", "-O1", "-pthread", "-Wno-deprecated-declarations"]);
+    cc.args(["-fno-builtin", "-Wno-use-after-free", "-Wno-free-nonheap-object", "-o"]);
+    let outcome = run(cc.arg(&made).arg(source).arg("-ldl"));
+    assert_eq!(outcome.code, 0, "cc says:\n{}{}", outcome.out, outcome.err);
+    made
 }
 
 /// `ace run -- PROGRAM`, to which arguments can be added.

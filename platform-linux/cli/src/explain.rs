@@ -50,7 +50,8 @@ pub fn explain(args: &Args) -> Result<u8, Trouble> {
         })?;
     let others = traces.len() - 1;
     if others > 0 && args.pid.is_none() {
-        notes.push(format!("the file holds {others} more programs; --pid explains another one"));
+        let programs = if others == 1 { "program" } else { "programs" };
+        notes.push(format!("the file holds {others} more {programs}; --pid explains another one"));
     }
     let story = story::tell(chosen, notes);
     if let Some(path) = &args.svg {

@@ -132,7 +132,7 @@ fn other_acts(orders: &[&Order]) -> String {
     let Some(order) = orders.last() else { return String::new() };
     match order.act.as_str() {
         "purge" if order.keep_kib == 0 => "give all free memory back".to_owned(),
-        "purge" => format!("give free memory back, but {}", bytes(order.keep_kib * 1024)),
+        "purge" => format!("give free memory back, all but {}", bytes(order.keep_kib * 1024)),
         "trim" => "empty the caches of classes that are not used".to_owned(),
         "visit" => format!("look after {} of sleeping threads", order.threads),
         "promote" => format!("ask for huge pages for {} superslabs", order.superslabs),

@@ -15,6 +15,9 @@ const IDLE_EVENTS: f64 = 20.0;
 const CHANGE: f64 = 0.012;
 /// Change to and fro within a window that counts.
 const SWING: f64 = 0.25;
+/// So many short phases of growing and shrinking are swings, and so many of them would fill the run.
+const SWINGS: usize = 3;
+const LONG: u64 = 8;
 
 /// What a phase is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -80,10 +83,29 @@ pub fn phases(points: &[Point]) -> Vec<Phase> {
         }
         at = to;
     }
+    join_swings(&mut phases, points, (length, peak));
     while phases.len() > MOST {
         absorb_shortest(&mut phases, points, peak);
     }
     phases
+}
+
+/// Short phases of growing and shrinking in turn are one of swinging.
+fn join_swings(phases: &mut Vec<Phase>, points: &[Point], (length, peak): (u64, f64)) {
+    let swings = |phase: &Phase| {
+        let moves = matches!(phase.kind, Kind::Growing | Kind::Shrinking | Kind::Swinging);
+        moves && (phase.to_ms - phase.from_ms) * LONG < length
+    };
+    let mut at = 0;
+    while at < phases.len() {
+        let run = phases[at..].iter().take_while(|phase| swings(phase)).count();
+        if run >= SWINGS {
+            let (from, to) = (phases[at].from_ms, phases[at + run - 1].to_ms);
+            let whole = Phase { kind: Kind::Swinging, ..measure(points, from, to, peak) };
+            phases.splice(at..at + run, [whole]);
+        }
+        at += 1;
+    }
 }
 
 /// The shortest phase becomes part of its longer neighbour, which then is what both are together.

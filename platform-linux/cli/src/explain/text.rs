@@ -62,7 +62,7 @@ pub fn subtitle(story: &Story) -> String {
 }
 
 fn write_phases(out: &mut String, story: &Story) -> Result {
-    writeln!(out, "\nWhat the program did")?;
+    writeln!(out, "\nWhat the program did with the heap")?;
     if story.phases.is_empty() {
         return writeln!(out, "  Nothing that took time: ACE took {} turns.", story.totals.turns);
     }
@@ -194,7 +194,8 @@ fn write_dials(out: &mut String, story: &Story) -> Result {
             break;
         }
         let (began, ended) = (value(&dial.dial, dial.began), value(&dial.dial, dial.ended));
-        writeln!(out, "  {:<22} {began:>10} → {ended:<10} ({} orders)", dial.dial, dial.orders)?;
+        let orders = if dial.orders == 1 { "order" } else { "orders" };
+        writeln!(out, "  {:<22} {began:>10} → {ended:<10} ({} {orders})", dial.dial, dial.orders)?;
     }
     Ok(())
 }

@@ -89,6 +89,7 @@ fn draw_strip(area: &Area, strip: &Strip, time: Time, top: i32) -> Drawn {
             format!("{} classes, {first} to {last}", classes.len())
         }
         (Some(only), _) => format!("blocks of {}", bytes(*only)),
+        _ if strip.orders == 1 => "1 order".to_owned(),
         _ => format!("{} orders", strip.orders),
     };
     let small = letters(11, MUTED, HPos::Left, VPos::Center);

@@ -17,6 +17,8 @@ pub const HEIGHT: i32 = 290;
 pub const FLOW_HEIGHT: i32 = 90;
 /// Narrower phases have no name.
 const NAMED: i32 = 56;
+/// Numbers of the scale above zero.
+const MOST_NUMBERS: u64 = 6;
 const PHASE: RGBColor = RGBColor(247, 247, 250);
 
 /// Bands behind all panels, every other one tinted, with their names on top.
@@ -52,14 +54,14 @@ pub fn draw(area: &Area, story: &Story, time: Time, top: i32) -> Drawn {
     let most = |curve: &Curve| story.points.iter().filter_map(curve.of).max();
     let high = CURVES.iter().filter_map(most).max().unwrap_or(0).max(1);
     let panel = Panel { top, height: HEIGHT, low: 0.0, high: high as f64 * 1.04 };
-    for part in 1..4 {
-        let value = high * part / 4;
+    let step = step(high);
+    for value in (1..).map(|times| times * step).take_while(|value| *value <= high) {
         let y = panel.y(value as f64);
         area.draw(&PathElement::new([(LEFT, y), (RIGHT, y)], FAINT.stroke_width(1)))?;
         let number = letters(11, MUTED, HPos::Right, VPos::Center);
         area.draw_text(&bytes(value), &number, (LEFT - 8, y))?;
     }
-    draw_scale(area, &panel, ("0", &bytes(high)))?;
+    draw_scale(area, &panel, ("0", ""))?;
     for (nth, curve) in (0..).zip(&CURVES) {
         let Some(peak) = most(curve) else { continue };
         let line = thinned(story, time, &panel, curve.of);
@@ -73,6 +75,14 @@ pub fn draw(area: &Area, story: &Story, time: Time, top: i32) -> Drawn {
         draw_name(area, y, curve.name, &format!("up to {}", bytes(peak)))?;
     }
     Ok(())
+}
+
+/// Between two numbers of the scale: 1, 2 or 5 of a power of ten of KiB, MiB or GiB.
+fn step(high: u64) -> u64 {
+    let unit = [1 << 30, 1 << 20, 1 << 10].into_iter().find(|unit| high / unit >= 2).unwrap_or(1);
+    let powers = (0..).map(|power| 10_u64.pow(power) * unit);
+    let mut steps = powers.flat_map(|power| [power, 2 * power, 5 * power]);
+    steps.find(|step| high / step <= MOST_NUMBERS).unwrap_or(high)
 }
 
 fn draw_under(area: &Area, line: &[(i32, i32)], panel: &Panel, colour: RGBColor) -> Drawn {
