@@ -134,7 +134,9 @@ fn other_acts(orders: &[&Order]) -> String {
         "purge" if order.keep_kib == 0 => "give all free memory back".to_owned(),
         "purge" => format!("give free memory back, all but {}", bytes(order.keep_kib * 1024)),
         "trim" => "empty the caches of classes that are not used".to_owned(),
-        "visit" => format!("look after {} of sleeping threads", order.threads),
+        "visit" => {
+            format!("deliver the mail of {} sleeping threads and empty their depots", order.threads)
+        }
         "promote" => format!("ask for huge pages for {} superslabs", order.superslabs),
         act => act.to_owned(),
     }
