@@ -113,7 +113,7 @@ extern "C" fn tend(_: *mut c_void) -> *mut c_void {
     FRONT.store(LinuxThreads::front().addr().get(), Ordering::Relaxed);
     let (mut sleep_ms, mut dull) = (SHORT_MS, 0);
     while dull < PATIENCE {
-        sleep(sleep_ms);
+        clock::sleep_ms(sleep_ms);
         let Some(now) = clock::now_ms() else { break };
         // A busy program takes its own turns.
         if now >= TURN_MS.load(Ordering::Relaxed) + SHORT_MS {
@@ -131,13 +131,4 @@ extern "C" fn tend(_: *mut c_void) -> *mut c_void {
     FRONT.store(0, Ordering::Relaxed);
     RUNS.store(false, Ordering::Relaxed);
     ptr::null_mut()
-}
-
-fn sleep(ms: u64) {
-    let time = libc::timespec {
-        tv_sec: (ms / 1000).cast_signed(),
-        tv_nsec: (ms % 1000 * 1_000_000).cast_signed(),
-    };
-    // SAFETY: a valid time. Every way to return early is fine.
-    unsafe { libc::nanosleep(&raw const time, ptr::null_mut()) };
 }

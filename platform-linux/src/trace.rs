@@ -65,12 +65,8 @@ impl Trace {
     }
 }
 
-/// Whether this process, or the one that forked it, writes a trace.
+/// Whether this process writes a trace. The child of a fork does not.
 pub(crate) fn is_on() -> bool {
-    WRITER.load(Ordering::Relaxed) != 0
-}
-
-fn is_ours() -> bool {
     let writer = WRITER.load(Ordering::Relaxed);
     // SAFETY: getpid has no preconditions.
     writer != 0 && writer == unsafe { libc::getpid() }
@@ -98,7 +94,7 @@ pub(crate) fn begin() {
 
 /// A turn was taken.
 pub(crate) fn on_turn(turn: &Turn<'_>) {
-    if !is_on() || !is_ours() {
+    if !is_on() {
         return;
     }
     let Some(mut guard) = TRACE.try_lock() else { return };
@@ -119,11 +115,18 @@ pub(crate) fn on_turn(turn: &Turn<'_>) {
 
 /// The program exits: writes the last line of a trace.
 pub fn end() {
-    if !is_ours() {
+    if !is_on() {
         return;
     }
     let stats = HEAP.stats();
-    let Some(mut guard) = TRACE.try_lock() else { return };
+    // A tender may be at a line; but who exits from a signal handler may have been at one itself.
+    let patiently = || {
+        clock::sleep_ms(1);
+        TRACE.try_lock()
+    };
+    let Some(mut guard) = TRACE.try_lock().or_else(|| (0..100).find_map(|_| patiently())) else {
+        return;
+    };
     let trace = &mut *guard;
     let ms = clock::now_ms().unwrap_or(0).saturating_sub(trace.begin_ms);
     let _ = line::write_end(&mut trace.out, (trace.turns, ms), &stats);
