@@ -90,6 +90,12 @@ impl AtomicU32 {
     }
 
     /// As the atomic's.
+    pub fn fetch_add(&self, more: u32, order: Ordering) -> u32 {
+        point();
+        self.0.fetch_add(more, order)
+    }
+
+    /// As the atomic's.
     pub fn fetch_sub(&self, less: u32, order: Ordering) -> u32 {
         point();
         self.0.fetch_sub(less, order)

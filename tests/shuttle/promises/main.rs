@@ -28,3 +28,4 @@ mod exchange;
 mod exit;
 mod pages;
 mod planted;
+mod visits;

@@ -64,6 +64,7 @@ impl<G: Geometry> House<G> {
         dials.set(Dial::WarmPrefill, one_of(&[0, 3]));
         dials.set(Dial::OutboxBytes, one_of(&[16, 4096, 16 << 10]));
         dials.set(Dial::DepotClassKib, one_of(&[0, 4, 1024]));
+        dials.set(Dial::Visits, one_of(&[0, 1, 16]));
         dials.set(Dial::DirtyFloorKib, one_of(&[0, 64, 4096]));
         house
     }
