@@ -142,10 +142,12 @@ pub enum Command {
     /// Explore the dials: throughput against memory, with the Pareto front, as CSV and SVG
     ///
     /// Measures every point of a grid over the dials (depot limits, refill, trim, tiering; ACE off),
-    /// the fixed profiles and ACE itself (ACE_MODE=tune). Throughput and mean resident memory of a point
-    /// are geometric means over the benches of medians over the rounds. A sweep that was stopped goes
-    /// on where its CSV ends; with another grid, machine or build of the library it refuses. Variables
-    /// that begin with ACE_ must not be set, for the points set them.
+    /// the fixed profiles and ACE itself (ACE_MODE=tune). Medians over the rounds; over the benches, a
+    /// point's throughput is their geometric mean and its mean resident memory their arithmetic one.
+    ///
+    /// A sweep that was stopped goes on where its CSV ends; with another grid, machine or build of the
+    /// library it refuses. Variables that begin with ACE_ must not be set, for the points set them.
+    /// The whole grid takes about half an hour, --quick about three minutes.
     Sweep(SweepArgs),
     /// Resident memory of a C-like program that does nothing, under each library
     ///

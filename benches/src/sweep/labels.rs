@@ -61,7 +61,7 @@ pub fn place(labels: &[Label], points: &[(i32, i32)], frame: Area) -> Vec<Area> 
         };
         let cost = |(gap, area): &(i32, Area)| {
             gap + COVERED
-                * points.iter().filter(|&&point| area.wider(3).contains(point)).count() as i32
+                * points.iter().filter(|&&point| area.wider(7).contains(point)).count() as i32
         };
         let places = || GAPS.into_iter().flat_map(|gap| around(label, gap).map(|area| (gap, area)));
         let best = places().filter(|(_, area)| free(area)).min_by_key(cost);

@@ -30,9 +30,9 @@ const SHADES: [RGBColor; 5] = [
     RGBColor(150, 110, 150),
 ];
 /// Text sizes.
-const TITLE: i32 = 22;
-const LARGE: i32 = 15;
-const SMALL: i32 = 13;
+const TITLE: i32 = 26;
+const LARGE: i32 = 17;
+const SMALL: i32 = 15;
 
 type Drawn<T = ()> = Result<T, DrawingAreaErrorKind<io::Error>>;
 type Page<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -65,10 +65,10 @@ impl Scene<'_> {
 
     fn heading(&self, page: &Page) -> Drawn {
         let names = self.benches.iter().map(|b| format!("{} {}", b.name, b.words()));
-        let benches = Vec::from_iter(names).join(" · ");
+        let benches = Vec::from_iter(names).join(", ");
         let machine = self.machine.describe();
         write(page, "Throughput against memory", TITLE, INK, (28, 16))?;
-        write(page, &format!("geometric mean of {benches}"), SMALL, MUTED, (28, 44))?;
+        write(page, &format!("means over {benches}"), SMALL, MUTED, (28, 44))?;
         write(page, &machine, SMALL, MUTED, (28, 61))
     }
 
@@ -87,7 +87,7 @@ impl Scene<'_> {
         mesh.x_label_formatter(&across).y_label_formatter(&up);
         mesh.x_labels(9).y_labels(9);
         mesh.x_desc("mean resident memory in MiB")
-            .y_desc("throughput in million operations a second");
+            .y_desc("throughput in million operations a second (geometric mean)");
         mesh.label_style(letters.clone())
             .axis_desc_style(("sans-serif", LARGE).into_font().color(&INK));
         mesh.light_line_style(TRANSPARENT).bold_line_style(FAINT).axis_style(MUTED);
@@ -139,7 +139,7 @@ impl Scene<'_> {
         let extent = |at: usize| (width(&spots[at].name, size(at)), size(at) + 4);
         let label = |&at: &usize| Label { point: anchors.spots[at], size: extent(at) };
         let labels = Vec::from_iter(all.iter().map(label));
-        let areas = labels::place(&labels, &anchors.spots, anchors.frame);
+        let areas = labels::place(&labels, &self.obstacles(anchors), anchors.frame);
         for (&at, area) in all.iter().zip(areas) {
             let colour = match spots[at].kind {
                 Kind::Grid => MUTED,
@@ -155,6 +155,18 @@ impl Scene<'_> {
             write(page, &spots[at].name, size(at), colour, (area.left, area.top + 2))?;
         }
         Ok(())
+    }
+
+    /// What labels should not cover: the points, and the front's line as a row of points.
+    fn obstacles(&self, anchors: &Anchors) -> Vec<(i32, i32)> {
+        const STEPS: i32 = 16;
+        let front = Vec::from_iter(self.plane.front.iter().map(|&at| anchors.spots[at]));
+        let along = front.windows(2).flat_map(|ends| {
+            let part = |from: i32, to: i32, step: i32| from + (to - from) * step / STEPS;
+            let ((x, y), (to_x, to_y)) = (ends[0], ends[1]);
+            (1..STEPS).map(move |step| (part(x, to_x, step), part(y, to_y, step)))
+        });
+        anchors.spots.iter().copied().chain(along).collect()
     }
 
     fn legend(&self, area: &Page) -> Drawn {
@@ -244,7 +256,7 @@ fn write(page: &Page, text: &str, size: i32, colour: RGBColor, at: (i32, i32)) -
 
 /// About how wide a text will be; fonts differ from viewer to viewer.
 fn width(text: &str, size: i32) -> i32 {
-    text.chars().count() as i32 * size * 56 / 100
+    text.chars().count() as i32 * size * 47 / 100
 }
 
 /// As few digits as tell the axis's labels apart.

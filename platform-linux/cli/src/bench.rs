@@ -1,4 +1,4 @@
-//! `ace bench`: hands over to the program `ace-bench`. Floor: tool.
+//! `ace bench` and `ace sweep`: hand over to the program `ace-bench`. Floor: tool.
 //!
 //! The peers that it measures are C and C++ libraries which take minutes to build, so `ace-bench` is
 //! not built with the rest of the workspace, but here, at the first call. In a source tree cargo is
@@ -15,8 +15,8 @@ use std::{
 
 const NAME: &str = "ace-bench";
 
-/// Becomes `ace-bench`; returns only if that fails.
-pub fn bench(args: &[OsString]) -> Result<u8, Trouble> {
+/// Becomes `ace-bench`, or a subcommand of it; returns only if that fails.
+pub fn bench(subcommand: Option<&str>, args: &[OsString]) -> Result<u8, Trouble> {
     let ace = env::current_exe()
         .map_err(|error| Trouble::own(format_args!("can't tell where `ace` itself is: {error}")))?;
     let folder = ace.parent().unwrap_or(Path::new("/"));
@@ -24,7 +24,7 @@ pub fn bench(args: &[OsString]) -> Result<u8, Trouble> {
         Some(workspace) => build(&workspace, folder)?,
         None => folder.join(NAME),
     };
-    let error = Command::new(&program).args(args).exec();
+    let error = Command::new(&program).args(subcommand).args(args).exec();
     Err(Trouble::own(format_args!("{} can't be started: {error}", program.display())))
 }
 

@@ -1,5 +1,6 @@
 //! `ace`: runs programs on ACE-Alloc (`ace run`), tells what it decided (`ace explain`), measures it (`ace
-//! bench`), stresses it (`ace soak`) and simulates the GPU memory of agents (`ace agents`). Floor: tool.
+//! bench`, `ace sweep`), stresses it (`ace soak`) and simulates the GPU memory of agents (`ace agents`).
+//! Floor: tool.
 
 mod agents;
 mod bench;
@@ -47,6 +48,13 @@ enum Command {
     #[command(disable_help_flag = true)]
     Bench {
         /// Arguments of the benchmarks (`ace bench --help` lists them).
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Explore the allocator's dials: throughput against memory, as CSV and as a picture.
+    #[command(disable_help_flag = true)]
+    Sweep {
+        /// Arguments of the sweep (`ace sweep --help` lists them).
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
@@ -114,7 +122,8 @@ fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Run(args) => run::run(&args.program, args.report.as_ref(), args.trace.as_deref()),
         Command::Explain(args) => explain::explain(&args),
-        Command::Bench { args } => bench::bench(&args),
+        Command::Bench { args } => bench::bench(None, &args),
+        Command::Sweep { args } => bench::bench(Some("sweep"), &args),
         Command::Soak(args) => soak::soak(&args),
         Command::Agents(command) => agents::agents(&command),
         Command::SoakWorker(args) => soak::work(&args),
