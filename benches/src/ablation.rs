@@ -14,6 +14,8 @@ type Settings = &'static [(&'static str, &'static str)];
 
 /// Of the second group.
 const PLACED: &str = "table";
+/// A figure that does not depend on the row.
+const SAME_FOR_ALL: &str = "limit_mib";
 const WATCH: (&str, &str) = ("BENCH_WATCH", "1");
 const TUNE: (&str, &str) = ("ACE_MODE", "tune");
 const OFF: (&str, &str) = ("ACE_MODE", "off");
@@ -32,14 +34,18 @@ static ROWS: &[Allocator] = &[
     part("tune+tender", &[WATCH, TUNE, ("ACE_TENDER", "1")], "with a thread that turns ACE"),
     part("off", &[WATCH, OFF], "ACE off: the first dials, fixed"),
     part("tune-two-speed", &[WATCH, TUNE, POOL], "no magazines: every call takes the shared pool"),
-    part("off-two-speed", &[WATCH, OFF, POOL], "the same with ACE off"),
-    part("tune-release", &[WATCH, TUNE, KEEP], "no tiering of superslabs and no memory given back"),
-    part("off-release", &[WATCH, OFF, KEEP], "the same with ACE off"),
+    part("off-two-speed", &[WATCH, OFF, POOL], "ACE off, no magazines"),
+    part("tune-release", &[WATCH, TUNE, KEEP], "no tiering of superslabs, no memory given back"),
+    part("off-release", &[WATCH, OFF, KEEP], "ACE off, no tiering, no memory given back"),
     part("tune-refill", &[WATCH, TUNE, ONE], "magazines refilled with one block a time"),
-    part("off-refill", &[WATCH, OFF, ONE], "the same with ACE off"),
+    part("off-refill", &[WATCH, OFF, ONE], "ACE off, magazines refilled with one block a time"),
     part("tune-idle-trim", &[WATCH, TUNE, IDLE], "depots of sleeping threads are left alone"),
-    part("off-idle-trim", &[WATCH, OFF, IDLE], "the same with ACE off"),
-    part("bare", &[WATCH, OFF, BARE], "ACE, release, refill and idle trim off together"),
+    part(
+        "off-idle-trim",
+        &[WATCH, OFF, IDLE],
+        "ACE off, depots of sleeping threads are left alone",
+    ),
+    part("bare", &[WATCH, OFF, BARE], "ACE, tiering, release, refill and idle trim off together"),
     placed(PLACED, "ace-table", "prefixes in tables beside the heap, as deployed; no ACE"),
     placed("tail", "ace-tail", "prefixes in the tail of each slab, as in the paper"),
     placed("header", "ace-header", "tables, and 16 bytes in front of each block that free checks"),
@@ -72,17 +78,20 @@ fn benches() -> Vec<Bench> {
 pub fn perform(common: &Common) -> Result<bool, String> {
     settings::refuse_inherited()?;
     let (contestants, left_out) = contestants(common)?;
+    let references = references(&contestants, common)?;
     let machine = Machine::read();
     let outcomes =
         Vec::from_iter(benches().into_iter().map(|bench| rounds::run(bench, &contestants, common)));
-    let references = references(&contestants, common)?;
-    let mut text = format!("# Ablation\n\n{}", table::head(&machine, &left_out));
+    let mut text = format!("# Ablation\n\n{}\n", machine.describe());
     text.push_str(&format!(
         "\nMedians of {} rounds, one process a row and round, rows interleaved, layout {}.\n",
         common.rounds,
         common.layout.word()
     ));
     text.push_str(&arguments(&outcomes));
+    for LeftOut { allocator, why } in &left_out {
+        text.push_str(&format!("\n* left out: `{allocator}`: {why}"));
+    }
     for (title, reference) in [("Parts", references[0]), ("Where prefixes lie", references[1])] {
         if let Some(reference) = reference {
             text.push_str(&group(title, reference, &outcomes));
@@ -224,13 +233,14 @@ fn by_bench(
 fn stories(rows: &[&Allocator], outcomes: &[Outcome]) -> String {
     let figures = Vec::from_iter(outcomes.iter().flat_map(|outcome| {
         let names = outcome.rows.iter().take(1).flat_map(Row::story);
+        let names = names.filter(|name| *name != SAME_FOR_ALL);
         names.map(move |name| (outcome, name.to_owned()))
     }));
     let mut head = vec!["row".to_owned()];
     head.extend(
-        figures.iter().map(|(outcome, figure)| {
-            format!("{} {}", outcome.bench.name, figure.replace('_', " "))
-        }),
+        figures
+            .iter()
+            .map(|(outcome, figure)| format!("{} {}", outcome.bench.name, table::heading(figure))),
     );
     lines(head, rows, outcomes, |name| {
         let cells = figures.iter().map(|(outcome, figure)| {

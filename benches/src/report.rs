@@ -93,6 +93,12 @@ pub fn write(path: &Path, text: &str) -> Result<(), String> {
     fs::write(path, text).map_err(|e| format!("cannot write {}: {e}", path.display()))
 }
 
+/// An error if a file of this name could not be written; an existing one stays as it is.
+pub fn writable(path: &Path) -> Result<(), String> {
+    let file = fs::OpenOptions::new().append(true).create(true).open(path);
+    file.map(drop).map_err(|e| format!("cannot write {}: {e}", path.display()))
+}
+
 /// The JSON document.
 pub fn document(
     title: &str,

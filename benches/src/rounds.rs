@@ -41,7 +41,7 @@ pub struct Sample {
     /// Mean resident set from start to end, where a watcher was there.
     pub mean_rss_kib: Option<f64>,
     /// What the bench measures besides; the unit is part of the name. None: never.
-    pub story: BTreeMap<String, Option<f64>>,
+    pub story: Vec<(String, Option<f64>)>,
 }
 
 impl Sample {

@@ -49,13 +49,19 @@ impl Row {
 
     /// Names of what the bench measures besides.
     pub fn story(&self) -> impl Iterator<Item = &str> {
-        self.samples.first().into_iter().flat_map(|sample| sample.story.keys().map(String::as_str))
+        self.samples
+            .first()
+            .into_iter()
+            .flat_map(|sample| sample.story.iter().map(|(name, _)| name.as_str()))
     }
 
     /// Median of one of these figures, "never" being longer than anything; none if that is the median.
     pub fn figure(&self, name: &str) -> Option<f64> {
-        let value = |sample: &Sample| sample.story.get(name).copied().flatten();
-        let middle = self.median(|sample| value(sample).unwrap_or(f64::INFINITY));
+        let value = |sample: &Sample| {
+            let figure = sample.story.iter().find(|(own, _)| own == name);
+            figure.and_then(|(_, value)| *value).unwrap_or(f64::INFINITY)
+        };
+        let middle = self.median(value);
         middle.is_finite().then_some(middle)
     }
 
@@ -87,6 +93,29 @@ pub fn reference(contestants: &[Contestant], asked: Option<&str>) -> Result<&'st
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn row(lean: &[Option<f64>]) -> Row {
+        let sample = |lean: &Option<f64>| Sample {
+            version: String::new(),
+            ops: 1,
+            ns: 1,
+            checksum: 0,
+            start_rss_kib: 0,
+            end_rss_kib: 0,
+            peak_rss_kib: 0,
+            mean_rss_kib: None,
+            story: vec![("lean_ms".to_owned(), *lean)],
+        };
+        let samples = lean.iter().map(sample).collect();
+        Row { allocator: &crate::allocators::ALL[0], version: String::new(), samples }
+    }
+
+    #[test]
+    fn never_is_longer_than_anything() {
+        assert_eq!(row(&[Some(3.0), None, Some(5.0)]).figure("lean_ms"), Some(5.0));
+        assert_eq!(row(&[Some(3.0), None, None]).figure("lean_ms"), None);
+        assert_eq!(row(&[Some(3.0)]).mean_kib(), None, "nobody watched");
+    }
 
     #[test]
     fn medians_and_means() {

@@ -80,7 +80,7 @@ pub fn bench(outcome: &Outcome, reference: &str) -> String {
     let heads = ["allocator", "M ops/s", "min..max", "ns/op", "peak RSS KiB", "heap KiB", &title];
     let mut lines = vec![Vec::from(heads.map(str::to_owned))];
     let story = Vec::from_iter(outcome.rows.iter().take(1).flat_map(Row::story));
-    lines[0].extend(story.iter().map(|name| name.replace('_', " ")));
+    lines[0].extend(story.iter().map(|name| heading(name)));
     lines[0].push("version".to_owned());
     for row in &outcome.rows {
         let [low, high] = row.spread();
@@ -109,6 +109,11 @@ pub fn bench(outcome: &Outcome, reference: &str) -> String {
         }
     }
     text
+}
+
+/// The head of a figure's column.
+pub fn heading(figure: &str) -> String {
+    figure.replace('_', " ").replace("mib", "MiB")
 }
 
 /// A figure, or that it did not come to it.

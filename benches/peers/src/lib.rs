@@ -39,10 +39,10 @@ impl Story {
         self.0.push((name, value));
     }
 
-    /// As a JSON object.
+    /// As a JSON list of pairs, which keeps the order.
     fn json(&self) -> String {
-        let figure = |(name, value): &(&str, Option<f64>)| format!("\"{name}\":{}", json(*value));
-        format!("{{{}}}", Vec::from_iter(self.0.iter().map(figure)).join(","))
+        let figure = |(name, value): &(&str, Option<f64>)| format!("[\"{name}\",{}]", json(*value));
+        format!("[{}]", Vec::from_iter(self.0.iter().map(figure)).join(","))
     }
 }
 

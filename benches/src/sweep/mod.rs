@@ -33,6 +33,10 @@ const SWEPT: &str = "ace";
 
 /// Measures what the CSV lacks, then reports.
 pub fn perform(args: &SweepArgs) -> Result<bool, String> {
+    if let Some(path) = &args.svg {
+        // Said now rather than after half an hour.
+        report::writable(path)?;
+    }
     let points = grid::points(args.quick);
     let benches = grid::benches(args.scope);
     let machine = Machine::read();

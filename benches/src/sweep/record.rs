@@ -173,7 +173,6 @@ mod tests {
     use super::*;
     use crate::cli::Scope;
     use crate::sweep::grid;
-    use std::collections::BTreeMap;
     use std::io::Write;
 
     fn identity(grid: &str) -> Identity {
@@ -191,7 +190,7 @@ mod tests {
             end_rss_kib: 2,
             peak_rss_kib: 3,
             mean_rss_kib: Some(1.5),
-            story: BTreeMap::new(),
+            story: Vec::new(),
         }
     }
 

@@ -44,6 +44,7 @@ pub fn run<P: Peer>(work: &Work, watch: &Watch) -> Timed {
     ends[4] = clock::now_ns();
 
     let mut story = Story::default();
+    story.add("busy_ms", Some((ends[3] - ends[0]) as f64 / 1e6));
     story.add("rss_mib_s", Some(watch.mib_seconds(ends[0], ends[4])));
     let names = [
         ("small_ms", "small_mib_s"),
