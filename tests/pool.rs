@@ -236,30 +236,6 @@ fn memory_that_comes_back_is_told_from_memory_that_is_new() {
 }
 
 #[test]
-fn memory_that_comes_back_is_brought_in_by_one_call_if_the_dial_says_so() {
-    const UNITS: usize = 40;
-    let (heap, mut seat) = (TestHeap::<Host>::new(Host::LIMIT), Seat::new());
-    for dial in [Dial::DirtyFloorKib, Dial::DirtyPermille] {
-        heap.dials().set(dial, 0);
-    }
-    let mut prefaulted = |units, bytes| {
-        heap.dials().set(Dial::PrefaultUnits, units);
-        let before = heap.pages.ledger().prefaulted;
-        let block = seat.sit(|| heap.malloc(bytes));
-        // SAFETY: a live block of this size, freed once.
-        let content = unsafe { std::slice::from_raw_parts_mut(block, bytes) };
-        assert!(content.iter().all(|&byte| byte == 0), "what was given back reads as zero");
-        content.fill(7);
-        free_all(&heap, &mut seat, vec![block]);
-        heap.pages.ledger().prefaulted - before
-    };
-    assert_eq!(prefaulted(64, UNITS * Host::UNIT), 0, "it is new");
-    assert_eq!(prefaulted(0, UNITS * Host::UNIT), 0, "the dial says page by page");
-    assert_eq!(prefaulted(8, UNITS * Host::UNIT), 8 * Host::UNIT);
-    assert_eq!(prefaulted(64, UNITS * Host::UNIT), UNITS * Host::UNIT);
-}
-
-#[test]
 fn superslabs_that_are_used_well_are_promoted_and_demoted_before_their_pages_go() {
     let stage = Stage::<Host>::new();
     let mut pool = stage.lock();

@@ -80,8 +80,6 @@ dials! {
         "KiB of free memory that may stay resident because it was wanted again as soon as it was given back.";
     DrainPermille = "drain_permille", 0..=500, 125,
         "A superslab of which at most this share is used, while others have room, serves no new slabs.";
-    PrefaultUnits = "prefault_units", 0..=64, 0,
-        "Units of memory given back that are brought in by one call when they are wanted again; 0: page by page.";
     PromotePermille = "promote_permille", 0..=1000, 0,
         "A superslab of which this share is used is asked to be backed by huge pages; 0: none.";
     Visits = "visits", 0..=1 << 16, 16,

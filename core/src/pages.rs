@@ -82,15 +82,6 @@ pub unsafe trait PageProvider: Sync {
         Ok(())
     }
 
-    /// A hint: pages of the range were purged, and all of them are about to be written to. Bringing them in
-    /// by one call spares a fault for each. Called under the heap's lock.
-    ///
-    /// # Safety
-    /// `range` is committed.
-    unsafe fn prefault(&self, range: Region) {
-        let _ = range;
-    }
-
     /// Asks for huge pages behind a range that is used nearly all over; its content stays. Pages of it that
     /// had no memory may have some afterwards, and read as before. `false`: the provider has no such pages,
     /// and nothing is changed. Called under the heap's lock.

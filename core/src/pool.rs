@@ -15,7 +15,7 @@ use crate::{
     ace::Levels,
     arena::Arena,
     chunk::ChunkStack,
-    dials::{Dial, Dials},
+    dials::Dials,
     geometry::Geometry,
     huge::HugeTable,
     meter::{Board, Meter},
@@ -306,25 +306,12 @@ impl<'a, P: Platform> Locked<'a, P> {
             // SAFETY: the units were just taken from the free ones of the arena.
             unsafe { self.shared.pages.populate(arena.region(head, units)) }.ok()?;
         }
-        self.prefault(head, units);
         let Taken { dirty, purged } = self.spans.unsoil(arena, head, units);
         self.meter.refaulted_bytes.add(u64::from(purged) << P::Geometry::UNIT_SHIFT);
         if self.meter.refaulted_bytes.get() - self.refaults_seen > HURRY_BYTES {
             self.shared.seat.hurry();
         }
         Some(dirty)
-    }
-
-    /// Brings in memory that was given back and is about to be used again, as much as the dial says.
-    fn prefault(&self, head: u32, units: u32) {
-        let most = self.shared.dials.get(Dial::PrefaultUnits);
-        if most > 0
-            && let Some((first, units)) = self.spans.first_purged(self.arena, head, units)
-        {
-            let range = self.arena.region(first, units.min(most));
-            // SAFETY: the units are committed, and were just taken from the free ones of the arena.
-            unsafe { self.shared.pages.prefault(range) };
-        }
     }
 
     /// Gives memory back if there is more dirty free memory than the dials and experience allow.

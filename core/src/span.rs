@@ -303,21 +303,6 @@ impl Spans {
         all
     }
 
-    /// The first run of purged units among these, as its first unit and its length (within one word of the
-    /// bitmap).
-    pub fn first_purged<G: Geometry>(
-        &self,
-        arena: &Arena<G>,
-        head: u32,
-        units: u32,
-    ) -> Option<(u32, u32)> {
-        let mut first = None;
-        for_words(head, units, |word, mask| {
-            first = first.or_else(|| first_run(arena.purged_word(word).get() & mask, word));
-        });
-        first
-    }
-
     /// Notes that these units are in use now.
     pub fn unsoil<G: Geometry>(&mut self, arena: &Arena<G>, head: u32, units: u32) -> Taken {
         let mut taken = Taken { dirty: 0, purged: 0 };

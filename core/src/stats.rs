@@ -80,7 +80,7 @@ pub struct Events {
     /// Bytes given back by them.
     pub purged_bytes: u64,
     /// Bytes that were given back and then taken into use again: their pages come back one fault at a
-    /// time, or by [`crate::dials::Dial::PrefaultUnits`]. Memory that was never in use is not counted.
+    /// time. Memory that was never in use is not counted.
     pub refaulted_bytes: u64,
     /// Blocks freed for another thread while not even a page for a parcel was to be had: they went home
     /// one by one.

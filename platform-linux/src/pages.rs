@@ -58,14 +58,6 @@ unsafe impl PageProvider for LinuxPages {
         }
     }
 
-    unsafe fn prefault(&self, range: Region) {
-        let _errno = KeepErrno::new();
-        // Linux 5.14. Older kernels refuse, and under a limit of memory it may stop half-way: the pages
-        // then come one by one, as without.
-        // SAFETY: the range is ours and writable (contract); what is there stays.
-        unsafe { libc::madvise(start(range), range.bytes, libc::MADV_POPULATE_WRITE) };
-    }
-
     unsafe fn promote(&self, range: Region) -> bool {
         let _errno = KeepErrno::new();
         // SAFETY: the range is ours (contract); the advice changes no content.

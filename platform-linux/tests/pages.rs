@@ -94,24 +94,6 @@ fn kernel_knows(advice: libc::c_int) -> bool {
 }
 
 #[test]
-fn prefault_brings_all_pages_in_and_changes_none() {
-    let whole = LinuxPages.reserve(4 * MIB, 4 * MIB).expect("address space");
-    let part = Region { start: whole.start, bytes: MIB };
-    // SAFETY: `part` lies in the reservation, is committed before it is touched, and is ours.
-    unsafe {
-        LinuxPages.commit(part).expect("memory");
-        part.start.as_ptr().write(42);
-        LinuxPages.prefault(part);
-        let expected = if kernel_knows(libc::MADV_POPULATE_WRITE) { MIB } else { LinuxPages::PAGE };
-        assert_eq!(resident(part), expected);
-        let bytes = std::slice::from_raw_parts(part.start.as_ptr(), part.bytes);
-        assert_eq!(bytes[0], 42);
-        assert!(bytes[1..].iter().all(|&byte| byte == 0));
-        LinuxPages.release(whole);
-    }
-}
-
-#[test]
 fn promoted_memory_keeps_its_content_and_is_given_back_once_demoted() {
     let whole = LinuxPages.reserve(8 * MIB, 4 * MIB).expect("address space");
     let part = Region { start: whole.start, bytes: 4 * MIB };

@@ -53,8 +53,6 @@ pub struct Ledger {
     pub mapped: usize,
     /// Regions mapped on their own.
     pub maps: usize,
-    /// Bytes that were brought in by prefault so far.
-    pub prefaulted: usize,
     /// Bytes that are promoted.
     pub promoted: usize,
 }
@@ -233,19 +231,6 @@ unsafe impl PageProvider for MockPages {
             unsafe { libc::madvise(range.start.as_ptr().cast(), range.bytes, libc::MADV_DONTNEED) };
         assert_eq!(failed, 0, "madvise of private anonymous memory");
         Purged::Zeroed
-    }
-
-    unsafe fn prefault(&self, range: Region) {
-        let mut state = self.lock();
-        let (held, first) = locate(&state, range);
-        let committed = state.reserved[held].is_committed(first, range.bytes / PAGE);
-        assert!(committed, "prefault of a page that was never committed");
-        state.ledger.prefaulted += range.bytes;
-        // A kernel before 5.14 refuses.
-        // SAFETY: the range is committed memory of ours; what is there stays.
-        unsafe {
-            libc::madvise(range.start.as_ptr().cast(), range.bytes, libc::MADV_POPULATE_WRITE);
-        }
     }
 
     unsafe fn promote(&self, range: Region) -> bool {
