@@ -38,12 +38,12 @@ fn measure(build_name: &str, features: &[&str]) -> Table {
     let preloaded = |count: u64, burst: u64| {
         let mut command = Command::new(&pairs);
         command.args([count.to_string(), burst.to_string()]);
-        command.env("LD_PRELOAD", library.join("libace_alloc.so"));
+        command.env("LD_PRELOAD", library.join("libace_alloc.so")).env("ACE_MODE", "off");
         command
     };
     let boxed = |count: u64| {
         let mut command = Command::new(boxes.join("examples/box_pairs"));
-        command.arg(count.to_string());
+        command.arg(count.to_string()).env("ACE_MODE", "off");
         command
     };
     let measures = [
@@ -120,6 +120,21 @@ fn malloc_and_free_cost_what_the_table_says() {
     }
     let moved = differences(&read(&path), &now);
     assert!(moved.is_empty(), "instructions moved:\n{}\nnow:\n{}", moved.join("\n"), print(&now));
+}
+
+#[test]
+fn off_runs_no_code_of_ace() {
+    let library = build(&target_folder().join("checked"), "release", &["-p", "ace-alloc-preload"]);
+    let scratch = Scratch::new("off");
+    let pairs = compile_pairs(&scratch);
+    let ran = |mode: &str| {
+        let mut command = Command::new(&pairs);
+        command.args([PAIRS.to_string(), BURST.to_string()]).env("ACE_MODE", mode);
+        command.env("LD_PRELOAD", library.join("libace_alloc.so"));
+        callgrind::ran_code_of(&callgrind::profile(command), "core/src/ace/")
+    };
+    assert!(!ran("off"));
+    assert!(ran("observe") && ran("tune"), "the profile shows it where it runs");
 }
 
 #[test]

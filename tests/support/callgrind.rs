@@ -15,7 +15,8 @@ pub type Counts = BTreeMap<String, u64>;
 /// If valgrind or the program fails.
 #[must_use]
 pub fn per_pair(pairs: u64, command: impl Fn(u64) -> Command) -> BTreeMap<String, f64> {
-    let (once, twice) = (count(command(pairs)), count(command(2 * pairs)));
+    let count = |pairs| parse(&profile(command(pairs)));
+    let (once, twice) = (count(pairs), count(2 * pairs));
     let more = twice.into_iter().map(|(name, total)| {
         let before = once.get(&name).copied().unwrap_or(0);
         #[expect(clippy::cast_precision_loss, reason = "counts of some millions")]
@@ -26,8 +27,12 @@ pub fn per_pair(pairs: u64, command: impl Fn(u64) -> Command) -> BTreeMap<String
     more.filter(|(_, more)| *more >= 0.05).collect()
 }
 
-/// Runs a command under callgrind.
-fn count(command: Command) -> Counts {
+/// Runs a command under callgrind. Returns what that wrote.
+///
+/// # Panics
+/// If valgrind or the program fails.
+#[must_use]
+pub fn profile(command: Command) -> String {
     let scratch = Scratch::new("callgrind");
     let out = scratch.path().join("out");
     let mut valgrind = Command::new(program("valgrind", "valgrind"));
@@ -40,7 +45,17 @@ fn count(command: Command) -> Counts {
     }
     let outcome = run(&mut valgrind);
     assert_eq!(outcome.code, 0, "valgrind: {}{}", outcome.out, outcome.err);
-    parse(&fs::read_to_string(out).expect("callgrind's file"))
+    fs::read_to_string(out).expect("callgrind's file")
+}
+
+/// Whether any instruction of a source file in this folder (a part of its path) was executed.
+#[must_use]
+pub fn ran_code_of(profile: &str, folder: &str) -> bool {
+    // A file is named where its first cost stands; `fl`: of a function, `fi` and `fe`: of what was inlined.
+    let files = profile
+        .lines()
+        .filter_map(|line| ["fl=", "fi=", "fe="].iter().find_map(|kind| line.strip_prefix(kind)));
+    files.filter_map(|spec| spec.split_once(' ')).any(|(_, name)| name.contains(folder))
 }
 
 /// Reads callgrind's format: `fn=` opens a function, lines of costs follow, and the line after
