@@ -262,6 +262,30 @@ fn a_block_that_its_owner_frees_once_more_after_a_visit_is_not_handed_out_twice(
     }
 }
 
+/// What a thread was packing for another when both fell asleep.
+fn is_sent_on<G: Shape>() {
+    let heap = TestHeap::<G>::new(G::LIMIT);
+    let (mut owner, mut sleeper, mut other) = (Seat::new(), Seat::new(), Seat::new());
+    let blocks = take(&heap, &mut owner, 12);
+    let own = take(&heap, &mut sleeper, 1);
+    for (live, block) in (0..12).rev().zip(&blocks) {
+        give(&heap, &mut sleeper, &[*block]);
+        // At some times more than one block is new, at others none.
+        if live % 3 == 0 {
+            other.sit(|| heap.trim(0));
+            other.sit(|| heap.trim(0));
+            assert_eq!(heap.audited().live_blocks(), live + 1, "{}: what came home", G::NAME);
+        }
+    }
+    give(&heap, &mut sleeper, &own);
+    close(&heap, [sleeper, owner, other]);
+}
+
+#[test]
+fn what_a_sleeping_thread_was_packing_for_another_comes_home_once() {
+    in_every_geometry!(is_sent_on);
+}
+
 /// A parcel that reaches the next thread of a heap record, which does not own what is in it.
 fn finds_its_way<G: Shape>() {
     let heap = TestHeap::<G>::new(G::LIMIT);

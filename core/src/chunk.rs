@@ -31,7 +31,7 @@ pub struct ChunkHeader {
     blocks: RelaxedU8,
     class: RelaxedU8,
     limit: RelaxedU8,
-    spare: u8,
+    copied: RelaxedU8,
 }
 
 const _: () = assert!(size_of::<ChunkHeader>() == 8);
@@ -71,6 +71,7 @@ impl Chunk<'_> {
     pub fn begin(&self, class: SizeClass, limit: usize) {
         self.header.class.set(class.index() as u8);
         self.header.limit.set(limit as u8);
+        self.header.copied.set(0);
         self.header.blocks.set(0);
     }
 
@@ -90,13 +91,43 @@ impl Chunk<'_> {
         usize::from(self.header.blocks.get())
     }
 
-    /// Adds a block. The caller keeps within the limit.
+    /// Adds a block. The caller keeps within the limit. Others may look meanwhile: see
+    /// [`Self::copy_fresh`].
     #[inline]
     pub fn push(&self, block: *mut u8) {
         let at = self.len();
         // SAFETY: a limit is at most CHUNK_BLOCKS, for which a chunk has room, and the caller keeps within it.
         unsafe { self.pointers.add(at).write(block) };
-        self.header.blocks.set(at as u8 + 1);
+        self.header.blocks.publish(at as u8 + 1);
+    }
+
+    /// Whether there is something for [`Self::copy_fresh`].
+    pub fn has_fresh(&self) -> bool {
+        self.header.blocks.get() != self.header.copied.get()
+    }
+
+    /// Copies to `other` what was added since the last copy, while the holder may be adding more; the holder
+    /// does nothing else with the chunk meanwhile. Returns the number of blocks.
+    pub fn copy_fresh(&self, other: &Chunk<'_>) -> usize {
+        let (from, to) = (usize::from(self.header.copied.get()), self.header.blocks.observe());
+        let count = usize::from(to) - from;
+        other.begin(self.class(), count);
+        // SAFETY: `to` pointers were written before that number was published, and they stay as they are.
+        unsafe { other.fill(self.pointers.add(from), count) };
+        self.header.copied.set(to);
+        count
+    }
+
+    /// Drops the blocks that were copied.
+    pub fn drop_copied(&self) {
+        let copied = usize::from(self.header.copied.get());
+        if copied > 0 {
+            self.header.copied.set(0);
+            let left = self.len() - copied;
+            // SAFETY: both runs are among the pointers that were written.
+            unsafe { ptr::copy(self.pointers.add(copied), self.pointers, left) };
+            self.header.blocks.set(left as u8);
+        }
     }
 
     /// Fills the chunk with `count` pointers from `from`.

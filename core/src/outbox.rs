@@ -3,6 +3,10 @@
 //! One open chunk for each pair of owner and class that a thread is freeing for, in a small table: a
 //! pair that finds its place taken sends the other's chunk off first. A chunk is also sent when it is
 //! full, when its bytes reach the dial's limit, and when the thread does something slow anyway.
+//!
+//! Adding a block to an open chunk is the one thing that a thread does here without excluding visitors: they
+//! may copy the blocks of open chunks and send them in its stead. Of a chunk that is closed, only those are
+//! left that nobody copied.
 
 use crate::{
     arena::{Arena, Entry},
@@ -19,13 +23,13 @@ const SLOTS: usize = 256;
 pub enum Packed {
     /// It waits for more of its kind.
     Waits,
-    /// It filled its chunk, which is to be sent.
-    Full(Parcel),
+    /// It filled its chunk, which is to be taken and sent.
+    Full,
     /// No chunk is open for its pair: see [`Outbox::begin`].
     NoChunk,
 }
 
-/// A chunk that is ready to go, and where to.
+/// A chunk that is ready to go, and where to. It may be empty.
 #[derive(Clone, Copy, Debug)]
 pub struct Parcel {
     /// Number of the heap that owns (or owned, when it was packed) the blocks.
@@ -68,9 +72,10 @@ impl Outbox {
         &self.slots[at as usize % SLOTS]
     }
 
-    fn close(&self, slot: &Slot) -> Option<Parcel> {
+    fn close<G: Geometry>(&self, arena: &Arena<G>, slot: &Slot) -> Option<Parcel> {
         let chunk = slot.chunk.replace(NO_CHUNK);
         (chunk != NO_CHUNK).then(|| {
+            arena.chunk(chunk).drop_copied();
             self.waiting.set(self.waiting.get() - 1);
             Parcel { owner: slot.owner.get(), chunk }
         })
@@ -87,15 +92,12 @@ impl Outbox {
         }
         let chunk = arena.chunk(slot.chunk.get());
         chunk.push(block);
-        if chunk.len() < chunk.limit() {
-            return Packed::Waits;
-        }
-        self.close(slot).map_or(Packed::Waits, Packed::Full)
+        if chunk.len() < chunk.limit() { Packed::Waits } else { Packed::Full }
     }
 
     /// Takes the chunk that stands where the chunk for this owner and class would stand.
-    pub fn take(&self, entry: Entry) -> Option<Parcel> {
-        self.close(self.slot(entry.owner(), entry.class()))
+    pub fn take<G: Geometry>(&self, arena: &Arena<G>, entry: Entry) -> Option<Parcel> {
+        self.close(arena, self.slot(entry.owner(), entry.class()))
     }
 
     /// Opens `chunk` for this owner and class, for `limit` blocks with `block` the first. Returns a chunk
@@ -115,7 +117,7 @@ impl Outbox {
             return Some(Parcel { owner, chunk });
         }
         let slot = self.slot(owner, entry.class());
-        let other = self.close(slot);
+        let other = self.close(arena, slot);
         slot.owner.set(owner);
         slot.class.set(entry.class().index() as u8);
         slot.chunk.set(chunk);
@@ -124,11 +126,20 @@ impl Outbox {
     }
 
     /// Takes any chunk that waits.
-    pub fn pop(&self) -> Option<Parcel> {
+    pub fn pop<G: Geometry>(&self, arena: &Arena<G>) -> Option<Parcel> {
         if self.is_empty() {
             return None;
         }
-        self.slots.iter().find_map(|slot| self.close(slot))
+        self.slots.iter().find_map(|slot| self.close(arena, slot))
+    }
+
+    /// The open chunks, for a visitor to copy.
+    pub fn open(&self) -> impl Iterator<Item = Parcel> {
+        let slots = if self.is_empty() { &[][..] } else { &self.slots[..] };
+        slots
+            .iter()
+            .filter(|slot| slot.chunk.get() != NO_CHUNK)
+            .map(|slot| Parcel { owner: slot.owner.get(), chunk: slot.chunk.get() })
     }
 }
 

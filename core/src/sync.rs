@@ -18,7 +18,10 @@ pub use cells::{RelaxedU8, RelaxedU16, RelaxedU32, RelaxedU64};
 mod cells {
     // The cells that others act upon have 32 bits: route entries, live bits, a chunk's link. Under the
     // schedule explorer they are scheduling points; counters and bitmaps stay plain.
-    use crate::sync::{AtomicU32, Ordering::Relaxed};
+    use crate::sync::{
+        AtomicU32,
+        Ordering::{Acquire, Relaxed, Release},
+    };
     #[cfg(not(loom))]
     use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU64};
     #[cfg(loom)]
@@ -57,6 +60,19 @@ mod cells {
                 #[inline(always)]
                 pub fn set(&self, value: $int) {
                     self.0.store(value, Relaxed);
+                }
+
+                /// Replaces the value, and with it shows what was written before to whoever sees it by
+                /// [`Self::observe`]. Only the writer of the moment calls this.
+                #[inline(always)]
+                pub fn publish(&self, value: $int) {
+                    self.0.store(value, Release);
+                }
+
+                /// The current value; what its writer had written before it was published can be seen.
+                #[inline(always)]
+                pub fn observe(&self) -> $int {
+                    self.0.load(Acquire)
                 }
 
                 /// Adds to the value (two steps: only the writer of the moment calls this).

@@ -19,7 +19,8 @@
 //! * F3 `own` is the number of the thread's heap, shifted by 8, or [`Front::NOBODY`], which no route
 //!   entry has.
 //! * F4 `units` is at most the committed count, and 0 while `base`, `route` and `live` are not set.
-//! * F5 Lists of slabs, the slabs themselves, depot and mail are reached by two only: the heap's thread,
+//! * F5 Lists of slabs, the slabs themselves, depot, mail and outbox (but for adding a block to one of its
+//!   open chunks, which a visitor may copy meanwhile) are reached by two only: the heap's thread,
 //!   inside the heap's turnstile or under the pool's lock; and a visitor, who has both. A heap without
 //!   a thread has its turnstile taken.
 

@@ -122,7 +122,7 @@ fn send_without_heap<P: Platform>(
     let Some(mut pool) = shared.lock() else { return };
     let parcel = match pool.outbox.pack(arena, entry, block) {
         Packed::Waits => return,
-        Packed::Full(parcel) => Some(parcel),
+        Packed::Full => pool.outbox.take(arena, entry),
         Packed::NoChunk => match pool.take_chunk() {
             Some(chunk) => {
                 let limit = parcel_blocks(shared, entry.class());
@@ -144,7 +144,7 @@ fn send_without_heap<P: Platform>(
 /// Sends off what threads without a heap left in the pool's outbox.
 pub fn send_shared<P: Platform>(shared: &Shared<P>) {
     let Some(arena) = shared.arena() else { return };
-    while let Some(parcel) = shared.lock().and_then(|pool| pool.outbox.pop()) {
+    while let Some(parcel) = shared.lock().and_then(|pool| pool.outbox.pop(arena)) {
         post_shared(shared, arena, parcel);
     }
 }
@@ -168,6 +168,9 @@ enum Posted {
 
 fn post<P: Platform>(shared: &Shared<P>, arena: &Arena<P::Geometry>, parcel: Parcel) -> Posted {
     let blocks = arena.chunk(parcel.chunk).len() as u64;
+    if blocks == 0 {
+        return Posted::Emptied(parcel.chunk);
+    }
     let heap = heap_record::<P>(arena, parcel.owner - Entry::FIRST_HEAP);
     if heap.inbox.send(parcel.chunk as usize, arena) {
         return Posted::Delivered { blocks };
@@ -243,16 +246,25 @@ impl<'a, P: Platform> Local<'a, P> {
     fn send(&self, entry: Entry, block: *mut u8) {
         match self.heap.outbox.pack(self.arena, entry, block) {
             Packed::Waits => {}
-            Packed::Full(parcel) => self.post(parcel),
+            Packed::Full => self.send_full(entry),
             Packed::NoChunk => self.send_first(entry, block),
+        }
+    }
+
+    #[inline(never)]
+    fn send_full(&self, entry: Entry) {
+        let _stay = self.enter();
+        if let Some(parcel) = self.heap.outbox.take(self.arena, entry) {
+            self.post(parcel);
         }
     }
 
     #[cold]
     #[inline(never)]
     fn send_first(&self, entry: Entry, block: *mut u8) {
+        let _stay = self.enter();
         // Mail of another pair leaves first; posting it may even open this pair's chunk.
-        if let Some(parcel) = self.heap.outbox.take(entry) {
+        if let Some(parcel) = self.heap.outbox.take(self.arena, entry) {
             self.post(parcel);
         }
         let Some(chunk) = self.fresh_chunk() else {
@@ -281,7 +293,7 @@ impl<'a, P: Platform> Local<'a, P> {
 
     /// Sends off all that waits in the outbox.
     pub(super) fn send_all(&self) {
-        while let Some(parcel) = self.heap.outbox.pop() {
+        while let Some(parcel) = self.heap.outbox.pop(self.arena) {
             self.post(parcel);
         }
     }

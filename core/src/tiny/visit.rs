@@ -1,6 +1,6 @@
-//! What others do in the stead of a thread that sleeps: bring home the blocks that wait in its inbox, and
-//! empty its depot, so that slabs that became empty serve everybody. Verb: visit. Takes the pool's lock.
-//! Floor: 2nd.
+//! What others do in the stead of a thread that sleeps: send what waits in its outbox, bring home the blocks
+//! that wait in its inbox, and empty its depot, so that slabs that became empty serve everybody. Verb: visit.
+//! Takes the pool's lock. Floor: 2nd.
 //!
 //! A visitor holds the pool's lock and is inside the heap's turnstile, which the heap's thread enters for
 //! all that it does in WARM and COLD (F5). HOT knows nothing of visits: it writes magazines, which no visitor
@@ -95,13 +95,37 @@ struct Visit<'v, 'a, P: Platform> {
 
 impl<'a, P: Platform> Visit<'_, 'a, P> {
     fn run(&mut self) {
-        self.done.more = !self.deliver() || self.depth == Depth::All && !self.empty_depot();
+        self.done.more =
+            !self.forward() || !self.deliver() || self.depth == Depth::All && !self.empty_depot();
     }
 
     fn may_go_on(&mut self) -> bool {
         let may = *self.budget > 0 && self.left.fault.is_none();
         *self.budget -= usize::from(may);
         may
+    }
+
+    /// Sends copies of the parcels that the thread is packing. `false`: there is more.
+    fn forward(&mut self) -> bool {
+        let (heap, arena) = (self.heap, self.pool.arena);
+        for parcel in heap.outbox.open() {
+            let chunk = arena.chunk(parcel.chunk);
+            if !chunk.has_fresh() {
+                continue;
+            }
+            if !self.may_go_on() {
+                return false;
+            }
+            let Some(id) = self.pool.take_chunk() else { return true };
+            let blocks = chunk.copy_fresh(&arena.chunk(id));
+            let receiver = heap_record::<P>(arena, parcel.owner - Entry::FIRST_HEAP);
+            if receiver.inbox.send(id as usize, arena) {
+                self.pool.meter.remote_sent.add(blocks as u64);
+            } else {
+                self.put_away(id);
+            }
+        }
+        true
     }
 
     /// Takes in mail. `false`: there is more.
@@ -263,7 +287,8 @@ pub fn visit<P: Platform>(
 /// Visits all heaps, as far as can be: for whoever wants memory back.
 pub fn visit_all<P: Platform>(shared: &Shared<P>) {
     let heaps = shared.lock().map_or(0, |pool| pool.heaps_made);
-    for number in 0..heaps {
+    // Twice: what one was packing may be for another who was visited before.
+    for number in (0..heaps).chain(0..heaps) {
         // Misuse, if its report returns, ends a visit early.
         while visit(shared, number, Depth::All, usize::MAX).more {}
     }
