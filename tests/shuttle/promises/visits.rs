@@ -36,14 +36,22 @@ fn free_all<G: Geometry>(house: &House<G>, receiver: &Mutex<Receiver<Parcel>>) {
 
 fn visits_beside_work<G: Geometry>() {
     let house = House::<G>::new();
+    // Each block a parcel, and room in the depot: both sides have their hands full.
+    house.heap().dials().set(Dial::OutboxBytes, 16);
+    house.heap().dials().set(Dial::DepotClassKib, 1024);
     let (sender, receiver) = channel();
     let receiver = Mutex::new(receiver);
     scope(|scope| {
         let (house, receiver) = (&house, &receiver);
-        house.thread(scope, move || work_and_send(house, &sender, 8));
-        house.thread(scope, move || free_all(house, receiver));
         house.thread(scope, move || {
             for _ in 0..4 {
+                work_and_send(house, &sender, 3);
+                house.trim();
+            }
+        });
+        house.thread(scope, move || free_all(house, receiver));
+        house.thread(scope, move || {
+            for _ in 0..6 {
                 if below(4) == 0 {
                     house.look();
                 }
