@@ -45,11 +45,11 @@ impl Print {
         let mut features = [0; FEATURES];
         let sum: u64 = misses.iter().sum();
         let sent = seen.events.remote_sent;
-        if sum + sent / 16 >= LEAST {
+        if sum.saturating_add(sent / 16) >= LEAST {
             for (feature, misses) in features.iter_mut().zip(misses) {
                 *feature = share(misses, sum);
             }
-            features[REMOTE] = share(sent, sent + seen.events.refilled_blocks);
+            features[REMOTE] = share(sent, sent.saturating_add(seen.events.refilled_blocks));
         } else if seen.grown_units > 0
             || seen.events.purged_bytes > 0
             || seen.events.refaulted_bytes > 0
@@ -82,7 +82,7 @@ impl Print {
 }
 
 fn share(part: u64, whole: u64) -> i32 {
-    (part * 1000).checked_div(whole).map_or(0, |share| share as i32)
+    part.saturating_mul(1000).checked_div(whole).map_or(0, |share| share as i32)
 }
 
 /// The binary logarithm of MiB, times [`DOUBLING`]. Below 4 MiB all is one.
