@@ -86,7 +86,7 @@ dials! {
         "Parcels of a sleeping thread's mail that are delivered for it before the heap grows.";
     IdleMs = "idle_ms", 0..=1 << 20, 500,
         "Milliseconds after which a thread that did nothing slow counts as asleep, and a class that nobody refilled as idle; 0: never.";
-    CapThreadKib = "cap_thread_kib", 0..=1 << 20, 8192,
+    CapThreadKib = "cap_thread_kib", 0..=1 << 20, 16 << 10,
         "KiB of blocks that the magazines of one thread may hold, all classes together, as far as ACE sets their room.";
     CapProcessKib = "cap_process_kib", 0..=1 << 30, 64 << 10,
         "The same for all threads together.";

@@ -14,7 +14,7 @@
 //! What counts against the budgets is grown room, and the room of classes that were found full lately.
 //! If that is too much (more threads, a smaller budget), no class may hold more than the largest
 //! power of two of bytes with which it fits. Bounds: [`FLOOR`] blocks (or the room, if less) to
-//! [`Seen::slots`], and a quarter of the budget for growth.
+//! [`Seen::slots`], and [`MOST_BYTES`] for growth.
 
 use super::{Orders, Policy, Reason, Seen, home::Home};
 use crate::{
@@ -24,6 +24,8 @@ use crate::{
 
 /// Blocks of which no class is deprived.
 const FLOOR: u8 = 4;
+/// Bytes to which the room of a class grows, at most.
+const MOST_BYTES: u64 = 2 << 20;
 /// Refills a second, and overflows, that make a class busy at its edge.
 const BUSY: u64 = 4000;
 /// Times [`Dial::IdleMs`] that a class counts as full after an overflow.
@@ -144,7 +146,7 @@ impl Cap {
             let (acts, wish) = (&seen.classes[class.index()], wishes[class.index()]);
             let both_ways = u64::from(acts.refills.min(acts.overflows)) * 1000;
             let cap = wish.cap.saturating_mul(2).min(seen.slots);
-            if both_ways < often || cap <= wish.cap || bytes_of(class, cap) > budget / 4 {
+            if both_ways < often || cap <= wish.cap || bytes_of(class, cap) > MOST_BYTES {
                 continue;
             }
             let more = bytes_of(class, cap) - wish.held(class);
@@ -202,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_class_that_goes_back_and_forth_grows_while_the_budget_has_room() {
-        for (thread_kib, room) in [(8192, 127), (1024, 0), (300, 0)] {
+        for (thread_kib, room) in [(8192, 127), (1024, 127), (300, 0)] {
             let (mut policy, dials) = (Cap::new(), Dials::new());
             dials.set(Dial::CapThreadKib, thread_kib);
             let both = busy(busy(scene(), of(4096).index(), 500), of(64).index(), 500);
@@ -280,7 +282,7 @@ mod tests {
             };
             let held: u64 = SizeClass::all().map(held).sum();
             let floors: u64 = SizeClass::all().map(|class| bytes_of(class, FLOOR)).sum();
-            let budget = (u64::from(process_kib) * 1024 / u64::from(threads)).min(8 << 20);
+            let budget = (u64::from(process_kib) * 1024 / u64::from(threads)).min(16 << 20);
             assert!(held <= budget + floors, "{threads} threads hold {held} bytes each");
         }
     }

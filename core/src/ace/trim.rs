@@ -171,8 +171,8 @@ mod tests {
             assert_eq!(trims(&mut policy, &dials, &busy(scene(), 7, 1), 1), 0);
             assert_eq!(trims(&mut policy, &dials, &scene(), 20), 0);
         }
-        assert_eq!(trims(&mut policy, &dials, &scene(), 100), 0, "two seconds may be chance");
-        assert_eq!(trims(&mut policy, &dials, &scene(), 200), 2, "six are not");
+        assert_eq!(trims(&mut policy, &dials, &scene(), 60), 0, "a second may be chance");
+        assert_eq!(trims(&mut policy, &dials, &scene(), 200), 2, "five are not");
     }
 
     #[test]
