@@ -64,7 +64,8 @@ pub fn slow_ns(events: &Events) -> u64 {
         (events.purges, ns::LOCK),
         (events.strays, ns::LOCK),
     ];
-    let calls = terms.iter().fold(0, |sum: u64, (count, ns)| sum.saturating_add(count * ns));
+    let calls =
+        terms.iter().fold(0, |sum: u64, (count, ns)| sum.saturating_add(count.saturating_mul(*ns)));
     calls
         .saturating_add(mib(events.purged_bytes, ns::PURGED_MIB))
         .saturating_add(mib(events.refaulted_bytes, ns::REFAULTED_MIB))
@@ -97,7 +98,7 @@ impl Epoch {
         let blocks = seen.events.refilled_blocks.saturating_add(seen.events.remote_sent);
         self.blocks = self.blocks.saturating_add(blocks);
         let free = seen.levels.dirty_bytes;
-        let resident = (seen.levels.used_bytes + free).max(1);
+        let resident = seen.levels.used_bytes.saturating_add(free).max(1);
         let ppm = u128::from(free) * 1_000_000 / u128::from(resident);
         self.waste = self.waste.saturating_add((ppm as u64).saturating_mul(seen.span_ms));
     }
@@ -137,7 +138,7 @@ impl Epoch {
     pub fn parts(&self, weight: u32) -> (u64, u64) {
         let weight = u64::from(weight).min(WHOLE);
         let memory = self.memory_ppm() / EXCHANGE;
-        (self.time_ppm() * (WHOLE - weight) / WHOLE, memory * weight / WHOLE)
+        (self.time_ppm().saturating_mul(WHOLE - weight) / WHOLE, memory * weight / WHOLE)
     }
 
     /// How much more it costs than `other`, in thousandths of the larger of what `other` costs and `least`,
@@ -147,7 +148,7 @@ impl Epoch {
         let (time, memory) = self.parts(weight);
         let (old_time, old_memory) = other.parts(weight);
         let difference = |time: u64| {
-            let (new, old) = (time + memory, old_time + old_memory);
+            let (new, old) = (time.saturating_add(memory), old_time.saturating_add(old_memory));
             let thousandths = (i128::from(new) - i128::from(old)) * 1000;
             (thousandths / i128::from(old.max(least).max(1))) as i64
         };
