@@ -28,7 +28,12 @@ fn play<G: Shape>(stage: &mut Stage<G>, script: &[Op], seed: u64, policy: &mut d
         stage.play(steps);
         rest = later;
         // Clocks stand still, and jump, and go back.
-        now = [now, now + 1, now + 20, now + 10_000, now / 2, u64::MAX][random.below(6)];
+        now = match random.below(16) {
+            0 => now / 2,
+            1 => u64::MAX,
+            2 => now,
+            later => now.saturating_add([1, 20, 20, 20, 10_000][later % 5]),
+        };
         stage.turn_with(now, policy);
         turns += 1;
     }

@@ -72,8 +72,8 @@ impl<'a> Arbitrary<'a> for Ordered {
 fn turn(reader: &mut Reader<'_, '_>, now: &mut u64) -> Result<Turn> {
     let jump = reader.byte()?;
     *now = match jump {
-        0..200 => *now + u64::from(jump),
-        200..230 => *now + (1 << (jump - 200)),
+        0..200 => now.saturating_add(jump.into()),
+        200..230 => now.saturating_add(1 << (jump - 200)),
         230..250 => *now / 2,
         _ => u64::MAX,
     };
