@@ -338,6 +338,9 @@ impl Asleep {
         drop(pool);
         let mut left = threads;
         for number in numbers {
+            if left == 0 {
+                return;
+            }
             let heap = heap_record::<P>(arena, number);
             let asleep = shared.lock().is_some_and(|_pool| self.holds_something(heap));
             if !asleep {
@@ -350,9 +353,6 @@ impl Asleep {
                 heap.emptied.set(pulse);
             }
             left -= 1;
-            if left == 0 {
-                return;
-            }
         }
     }
 }
