@@ -135,9 +135,10 @@ fn other_acts(orders: &[&Order]) -> String {
         "purge" => format!("give free memory back, all but {}", bytes(order.keep_kib * 1024)),
         "trim" => "empty the caches of classes that are not used".to_owned(),
         "visit" => {
-            format!("deliver the mail of {} sleeping threads and empty their depots", order.threads)
+            let threads = counted(order.threads, "sleeping thread");
+            format!("deliver the mail of {threads}, empty what depots they have")
         }
-        "promote" => format!("ask for huge pages for {} superslabs", order.superslabs),
+        "promote" => format!("ask for huge pages for {}", counted(order.superslabs, "superslab")),
         act => act.to_owned(),
     }
 }
@@ -165,6 +166,11 @@ fn in_words(head: &Head, changes: &[Change]) -> String {
     words.join(", ")
 }
 
+/// So many of something.
+pub fn counted(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A dial's value for people; names of dials end with their unit.
 pub fn value(dial: &str, value: u64) -> String {
     match dial.rsplit('_').next() {
@@ -183,7 +189,8 @@ pub fn class_value(head: &Head, dial: &str, class_bytes: Option<u64>, value: u64
     class.map(|class| class.cap)
 }
 
-fn class_words(head: &Head, dial: &str, changes: &[&Change]) -> String {
+/// What the classes' values of a dial went from and to, in words.
+pub fn class_words(head: &Head, dial: &str, changes: &[&Change]) -> String {
     let range = |of: fn(&Change) -> u64| {
         let values: Vec<u64> = changes
             .iter()

@@ -14,7 +14,7 @@ const IDLE_EVENTS: f64 = 20.0;
 /// Change of a window, in parts of the largest amount in use, that counts as one.
 const CHANGE: f64 = 0.012;
 /// Change to and fro within a window that counts.
-const SWING: f64 = 0.25;
+const SWING: f64 = 0.15;
 /// So many short phases of growing and shrinking are swings, and so many of them would fill the run.
 const SWINGS: usize = 3;
 const LONG: u64 = 8;

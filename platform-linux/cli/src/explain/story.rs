@@ -1,8 +1,8 @@
 //! What a trace tells: the figures behind text, JSON and drawing. Floor: tool.
 
 use super::{
-    decisions::{self, Decision},
-    lines::{Order, Trace, Turn},
+    decisions::{self, Change, Decision},
+    lines::{Head, Order, Trace, Turn},
     phases::{self, Phase},
 };
 use ace_alloc_linux::core_heap::ace::Reason;
@@ -49,12 +49,11 @@ pub struct ForReason {
     pub orders: u64,
 }
 
-/// A dial that does not stand where it stood.
+/// A dial that was turned: where it began and where it ended.
 #[derive(Clone, Debug, Serialize)]
 pub struct Moved {
-    pub dial: String,
-    pub began: u64,
-    pub ended: u64,
+    #[serde(flatten)]
+    pub change: Change,
     /// Orders that turned it.
     pub orders: u64,
 }
@@ -102,6 +101,8 @@ pub struct Story {
     pub totals: Totals,
     pub dials: Vec<Moved>,
     #[serde(skip)]
+    pub head: Head,
+    #[serde(skip)]
     pub points: Vec<Point>,
 }
 
@@ -140,6 +141,7 @@ pub fn tell(trace: &Trace, mut notes: Vec<String>) -> Story {
         reasons: reasons(&trace.turns),
         totals: totals(trace, &points),
         dials,
+        head: head.clone(),
         points,
     }
 }
@@ -197,43 +199,31 @@ fn totals(trace: &Trace, points: &[Point]) -> Totals {
     }
 }
 
-/// Carries the orders out on the first dials. The dials that moved, and how many orders found a dial at
-/// another value than they say.
+/// Carries the orders out on the first dials. The dials that were turned, and how many orders found a dial
+/// at another value than they say.
 fn replay(trace: &Trace) -> (Vec<Moved>, u64) {
-    let mut dials: BTreeMap<String, Moved> = BTreeMap::new();
+    let mut dials: BTreeMap<(String, Option<u64>), Moved> = BTreeMap::new();
     let mut broken = 0;
     let applied = orders(&trace.turns).filter(|order| order.applied);
     for order in applied.filter(|order| matches!(order.act.as_str(), "set" | "set_class")) {
-        let (name, began) = if order.act == "set" {
-            (order.dial.clone(), trace.head.dials.get(&order.dial).copied())
-        } else {
-            (format!("{} of {} B", order.dial, order.class_bytes), None)
-        };
-        let began = began.unwrap_or(order.from);
-        let moved = dials.entry(name.clone()).or_insert_with(|| Moved {
-            dial: name,
-            began,
-            ended: began,
-            orders: 0,
+        let class_bytes = (order.act == "set_class").then_some(order.class_bytes);
+        let first = || trace.head.dials.get(&order.dial).copied().filter(|_| class_bytes.is_none());
+        let moved = dials.entry((order.dial.clone(), class_bytes)).or_insert_with(|| {
+            let from = first().unwrap_or(order.from);
+            let change = Change { dial: order.dial.clone(), class_bytes, from, to: from };
+            Moved { change, orders: 0 }
         });
-        broken += u64::from(moved.ended != order.from);
-        moved.ended = order.to;
+        broken += u64::from(moved.change.to != order.from);
+        moved.change.to = order.to;
         moved.orders += 1;
     }
-    if let Some(end) = &trace.end {
-        for (name, &ended) in &end.dials {
-            let began = trace.head.dials.get(name).copied().unwrap_or(ended);
-            let known = dials.contains_key(name);
-            if known || began != ended {
-                let moved = dials.entry(name.clone()).or_insert_with(|| Moved {
-                    dial: name.clone(),
-                    began,
-                    ended,
-                    orders: 0,
-                });
-                // Not counted: the last turn's orders may not have been carried out when the program ended.
-                moved.ended = ended;
-            }
+    for (dial, &to) in trace.end.iter().flat_map(|end| &end.dials) {
+        let from = trace.head.dials.get(dial).copied().unwrap_or(to);
+        let name = (dial.clone(), None);
+        if from != to || dials.contains_key(&name) {
+            let change = Change { dial: dial.clone(), class_bytes: None, from, to };
+            // The last turn's orders may not have been carried out when the program ended.
+            dials.entry(name).or_insert(Moved { change, orders: 0 }).change.to = to;
         }
     }
     (dials.into_values().collect(), broken)

@@ -1,13 +1,16 @@
 //! The story for people. Floor: tool.
 
 use super::{
-    decisions::{Decision, value},
-    story::{Story, sentence},
+    decisions::{Change, Decision, class_words, counted, value},
+    story::{Moved, Story, sentence},
 };
 use crate::report::bytes;
-use std::fmt::{Result, Write};
+use std::{
+    collections::BTreeMap,
+    fmt::{Result, Write},
+};
 
-/// Rows of decisions and of dials; what is beyond is counted.
+/// Rows of decisions; what is beyond is counted.
 const ROWS: usize = 40;
 
 pub fn text(story: &Story) -> String {
@@ -56,8 +59,13 @@ pub fn subtitle(story: &Story) -> String {
     let tender = if story.tender { ", with a tender" } else { "" };
     let totals = &story.totals;
     format!(
-        "ACE-Alloc {}, mode {}, profile {}{tender}; {:.2} s, {} turns, {} orders",
-        story.version, story.mode, story.profile, story.seconds, totals.turns, totals.orders
+        "ACE-Alloc {}, mode {}, profile {}{tender}; {:.2} s, {}, {}",
+        story.version,
+        story.mode,
+        story.profile,
+        story.seconds,
+        counted(totals.turns, "turn"),
+        counted(totals.orders, "order")
     )
 }
 
@@ -138,7 +146,7 @@ fn write_reasons(out: &mut String, story: &Story) -> Result {
     let taken = if back == 0 {
         "Nothing was taken back.".to_owned()
     } else {
-        format!("{back} orders took earlier ones back.")
+        format!("{} took earlier ones back.", counted(back, "order"))
     };
     writeln!(out, "  {taken}")
 }
@@ -155,7 +163,10 @@ fn write_totals(out: &mut String, story: &Story) -> Result {
         ),
     )?;
     row("carried out", format!("{} of {} orders", totals.applied, totals.orders))?;
-    row("given back", format!("{} in {} purges", bytes(totals.purged_bytes), totals.purges))?;
+    row(
+        "given back",
+        format!("{} in {}", bytes(totals.purged_bytes), counted(totals.purges, "purge")),
+    )?;
     row("wanted again", bytes(totals.refaulted_bytes))?;
     row("page faults", totals.minor_faults.to_string())?;
     if let (Some(peak), Some(last)) = (totals.peak_rss_bytes, totals.last_rss_bytes) {
@@ -180,22 +191,29 @@ fn write_totals(out: &mut String, story: &Story) -> Result {
 
 fn write_dials(out: &mut String, story: &Story) -> Result {
     writeln!(out, "\nDials at the end, where they differ from the beginning")?;
-    let mut moved = story.dials.iter().filter(|dial| dial.began != dial.ended).peekable();
-    if moved.peek().is_none() {
-        let back = story.dials.len();
-        return match back {
+    let moved = story.dials.iter().filter(|dial| dial.change.from != dial.change.to);
+    let (of_classes, plain): (Vec<_>, Vec<_>) =
+        moved.partition(|dial| dial.change.class_bytes.is_some());
+    if of_classes.is_empty() && plain.is_empty() {
+        return match story.dials.len() as u64 {
             0 => writeln!(out, "  None was turned."),
-            _ => writeln!(out, "  None: the {back} that were turned stand where they began."),
+            back => writeln!(out, "  None: {} that moved came back.", counted(back, "dial")),
         };
     }
-    for (row, dial) in moved.enumerate() {
-        if row == ROWS {
-            writeln!(out, "  … and more (--json has them all)")?;
-            break;
-        }
-        let (began, ended) = (value(&dial.dial, dial.began), value(&dial.dial, dial.ended));
-        let orders = if dial.orders == 1 { "order" } else { "orders" };
-        writeln!(out, "  {:<22} {began:>10} → {ended:<10} ({} {orders})", dial.dial, dial.orders)?;
+    for Moved { change, orders } in plain {
+        let (from, to) = (value(&change.dial, change.from), value(&change.dial, change.to));
+        let orders = counted(*orders, "order");
+        writeln!(out, "  {:<20} {from:>10} → {to:<10} ({orders})", change.dial)?;
+    }
+    let mut by_dial: BTreeMap<&str, (Vec<&Change>, u64)> = BTreeMap::new();
+    for Moved { change, orders } in of_classes {
+        let (changes, sum) = by_dial.entry(&change.dial).or_default();
+        changes.push(change);
+        *sum += orders;
+    }
+    for (dial, (changes, orders)) in by_dial {
+        let words = class_words(&story.head, dial, &changes);
+        writeln!(out, "  {words} ({})", counted(orders, "order"))?;
     }
     Ok(())
 }

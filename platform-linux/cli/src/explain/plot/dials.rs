@@ -1,10 +1,9 @@
-//! Dials over time, as steps: a strip for each dial, and one for all classes where each has its own.
-//! Floor: tool.
+//! Dials over time: steps for each dial, and a row for each class where classes have their own. Floor: tool.
 
-use super::{LEFT, NAMES, Panel, RESIDENT, RIGHT, Time, USED, draw_scale};
+use super::{LEFT, NAMES, Panel, RIGHT, Time, USED, draw_scale};
 use crate::{
     explain::{
-        decisions::{class_value, value},
+        decisions::{class_value, counted, value},
         lines::Trace,
     },
     report::bytes,
@@ -19,6 +18,8 @@ use std::collections::BTreeMap;
 /// Most strips; those that were turned most.
 const MOST: usize = 8;
 const HEIGHT: i32 = 40;
+/// Height of a class's row.
+const ROW: i32 = 3;
 const GAP: i32 = 22;
 
 /// A dial: values from some moment on, for each class that has one.
@@ -58,53 +59,71 @@ pub fn steps(trace: &Trace) -> Vec<Strip> {
     strips
 }
 
-/// Of all strips, without the space below the last.
+impl Strip {
+    /// A dial that each class has is drawn as a row for each class.
+    fn has_classes(&self) -> bool {
+        self.curves.keys().any(Option::is_some)
+    }
+
+    fn height(&self) -> i32 {
+        if self.has_classes() { (self.curves.len() as i32 * ROW).max(HEIGHT) } else { HEIGHT }
+    }
+}
+
+/// Of all strips, with the space below each.
 pub fn height(strips: &[Strip]) -> i32 {
-    strips.len() as i32 * (HEIGHT + GAP)
+    strips.iter().map(|strip| strip.height() + GAP).sum()
 }
 
 pub fn draw(area: &Area, strips: &[Strip], time: Time, top: i32) -> Drawn {
-    for (nth, strip) in (0..).zip(strips) {
-        draw_strip(area, strip, time, top + nth * (HEIGHT + GAP))?;
+    let mut top = top;
+    for strip in strips {
+        let middle = top + strip.height() / 2;
+        let more = if strip.has_classes() {
+            draw_rows(area, strip, time, top)?
+        } else {
+            draw_steps(area, strip, time, top)?
+        };
+        let name = letters(13, INK, HPos::Left, VPos::Center);
+        area.draw_text(&strip.name, &name, (NAMES, middle - 8))?;
+        let small = letters(11, MUTED, HPos::Left, VPos::Center);
+        area.draw_text(&more, &small, (NAMES, middle + 8))?;
+        top += strip.height() + GAP;
     }
     Ok(())
 }
 
-fn draw_strip(area: &Area, strip: &Strip, time: Time, top: i32) -> Drawn {
+fn draw_steps(area: &Area, strip: &Strip, time: Time, top: i32) -> Drawn<String> {
     let values = || strip.curves.values().flatten().map(|step| step.1);
     let (low, high) = (values().min().unwrap_or(0), values().max().unwrap_or(0));
     let above = high.max(low + 1);
     let panel = Panel { top, height: HEIGHT, low: low as f64, high: above as f64 };
     draw_scale(area, &panel, (&value(&strip.name, low), &value(&strip.name, above)))?;
-    let classes: Vec<u64> = strip.curves.keys().flatten().copied().collect();
-    for (class, steps) in &strip.curves {
-        let colour = class.map_or(INK.to_rgba(), |class| shade(&classes, class));
-        area.draw(&PathElement::new(path(steps, &panel, time), colour.stroke_width(2)))?;
+    for steps in strip.curves.values() {
+        area.draw(&PathElement::new(path(steps, &panel, time), INK.stroke_width(2)))?;
     }
-    let name = letters(13, INK, HPos::Left, VPos::Center);
-    area.draw_text(&strip.name, &name, (NAMES, top + HEIGHT / 2 - 8))?;
-    let more = match (classes.first(), classes.last()) {
-        (Some(first), Some(last)) if first != last => {
-            let (first, last) = (bytes(*first), bytes(*last));
-            format!("{} classes, {first} to {last}", classes.len())
-        }
-        (Some(only), _) => format!("blocks of {}", bytes(*only)),
-        _ if strip.orders == 1 => "1 order".to_owned(),
-        _ => format!("{} orders", strip.orders),
-    };
-    let small = letters(11, MUTED, HPos::Left, VPos::Center);
-    area.draw_text(&more, &small, (NAMES, top + HEIGHT / 2 + 8))
+    Ok(counted(strip.orders as u64, "order"))
 }
 
-/// Small classes are blue, large ones orange.
-fn shade(classes: &[u64], class: u64) -> RGBAColor {
-    let place = classes.iter().position(|known| *known == class).unwrap_or(0);
-    let part = place as f64 / classes.len().saturating_sub(1).max(1) as f64;
-    let mix = |small: u8, large: u8| {
-        (f64::from(small) * (1.0 - part) + f64::from(large) * part).round() as u8
-    };
-    let (small, large) = (USED, RESIDENT);
-    RGBColor(mix(small.0, large.0), mix(small.1, large.1), mix(small.2, large.2)).mix(0.8)
+/// A row for each class, small ones on top: the darker, the closer to the largest value the class had.
+fn draw_rows(area: &Area, strip: &Strip, time: Time, top: i32) -> Drawn<String> {
+    let height = strip.height() / strip.curves.len().max(1) as i32;
+    let number = letters(11, MUTED, HPos::Right, VPos::Center);
+    for (nth, (class, steps)) in (0..).zip(&strip.curves) {
+        let y = top + nth * height;
+        let most = steps.iter().map(|step| step.1).max().unwrap_or(0).max(1) as f64;
+        let ends = steps.iter().skip(1).map(|step| time.x(step.0)).chain([RIGHT]);
+        for (&(ms, value), end) in steps.iter().zip(ends) {
+            let colour = USED.mix(0.06 + 0.8 * value as f64 / most);
+            let corners = [(time.x(ms), y), (end, y + height - 1)];
+            area.draw(&Rectangle::new(corners, colour.filled()))?;
+        }
+        let is_edge = nth == 0 || nth + 1 == strip.curves.len() as i32;
+        if let Some(class) = class.filter(|_| is_edge) {
+            area.draw_text(&bytes(class), &number, (LEFT - 8, y + height / 2))?;
+        }
+    }
+    Ok(format!("rows: {} classes; dark: large", strip.curves.len()))
 }
 
 /// Steps, each value until the next; the last one until the end.
