@@ -175,9 +175,9 @@ fn write_totals(out: &mut String, story: &Story) -> Result {
     row(
         "in use",
         format!(
-            "{} at most, by up to {} threads",
+            "{} at most, by up to {}",
             bytes(totals.peak_used_bytes),
-            totals.most_threads
+            counted(totals.most_threads, "thread")
         ),
     )?;
     if totals.denied > 0 {
