@@ -24,9 +24,9 @@ const POOL: (&str, &str) = ("ACE_ROUTE", "pool-only");
 const KEEP: (&str, &str) = ("ACE_DIALS", "drain_permille=0,dirty_floor_kib=1073741824");
 const ONE: (&str, &str) = ("ACE_DIALS", "refill_max=1");
 /// No depot of a sleeping thread is emptied.
-const IDLE: (&str, &str) = ("ACE_DIALS", "idle_turns=0");
+const IDLE: (&str, &str) = ("ACE_DIALS", "idle_ms=0");
 const BARE: (&str, &str) =
-    ("ACE_DIALS", "drain_permille=0,dirty_floor_kib=1073741824,refill_max=1,idle_turns=0");
+    ("ACE_DIALS", "drain_permille=0,dirty_floor_kib=1073741824,refill_max=1,idle_ms=0");
 
 /// The rows; those with a worker of their own are the second group.
 static ROWS: &[Allocator] = &[

@@ -105,7 +105,7 @@ impl Scene<'_> {
     fn points(&self, chart: &mut Chart) -> Drawn {
         let spots = &self.plane.spots;
         let at = |spot: &Spot| (spot.mib, spot.mops);
-        let front = self.plane.front.iter().map(|&front| at(&spots[front]));
+        let front = stairs(self.plane.front.iter().map(|&front| at(&spots[front])));
         chart.draw_series(LineSeries::new(front, INK.mix(0.55).stroke_width(2)))?;
         for spot in spots.iter().filter(|spot| spot.kind == Kind::Grid) {
             let shade = self.shade(spot).mix(0.8).filled();
@@ -159,14 +159,18 @@ impl Scene<'_> {
 
     /// What labels should not cover: the points, and the front's line as a row of points.
     fn obstacles(&self, anchors: &Anchors) -> Vec<(i32, i32)> {
-        const STEPS: i32 = 16;
-        let front = Vec::from_iter(self.plane.front.iter().map(|&at| anchors.spots[at]));
-        let along = front.windows(2).flat_map(|ends| {
-            let part = |from: i32, to: i32, step: i32| from + (to - from) * step / STEPS;
-            let ((x, y), (to_x, to_y)) = (ends[0], ends[1]);
-            (1..STEPS).map(move |step| (part(x, to_x, step), part(y, to_y, step)))
-        });
-        anchors.spots.iter().copied().chain(along).collect()
+        const PITCH: usize = 10;
+        let front = stairs(self.plane.front.iter().map(|&at| anchors.spots[at]));
+        let mut obstacles = anchors.spots.clone();
+        for ends in front.windows(2) {
+            // One of the two ranges is a single number: a stair is level or upright.
+            let ((left, right), (top, bottom)) =
+                (ordered(ends[0].0, ends[1].0), ordered(ends[0].1, ends[1].1));
+            for x in (left..=right).step_by(PITCH) {
+                obstacles.extend((top..=bottom).step_by(PITCH).map(|y| (x, y)));
+            }
+        }
+        obstacles
     }
 
     fn legend(&self, area: &Page) -> Drawn {
@@ -229,6 +233,21 @@ impl Scene<'_> {
         let room = ((high - low) * 0.08).max(high * 0.01);
         [(low - room).max(0.0), high + room]
     }
+}
+
+/// The front as a line: between two of its points there is nothing better than the leaner one.
+fn stairs<N: Copy>(front: impl Iterator<Item = (N, N)>) -> Vec<(N, N)> {
+    let mut line = Vec::<(N, N)>::new();
+    for point in front {
+        // From the faster point straight down to the level of the leaner one.
+        let corner = line.last().map(|faster| (faster.0, point.1));
+        line.extend(corner.into_iter().chain([point]));
+    }
+    line
+}
+
+fn ordered(a: i32, b: i32) -> (i32, i32) {
+    (a.min(b), a.max(b))
 }
 
 /// Where things are on the page.
