@@ -32,7 +32,13 @@ const BARE: (&str, &str) =
 static ROWS: &[Allocator] = &[
     part("tune", &[WATCH, TUNE], "ACE as it tunes itself"),
     part("tune+tender", &[WATCH, TUNE, ("ACE_TENDER", "1")], "with a thread that turns ACE"),
-    part("off", &[WATCH, OFF], "ACE off: the first dials, fixed"),
+    part("off", &[WATCH, OFF], "ACE off: the first dials (profile balanced), fixed"),
+    part("full", &[WATCH, OFF, ("ACE_PROFILE", "full")], "ACE off, time before memory"),
+    part(
+        "conservative",
+        &[WATCH, OFF, ("ACE_PROFILE", "conservative")],
+        "ACE off, memory before time",
+    ),
     part("tune-two-speed", &[WATCH, TUNE, POOL], "no magazines: every call takes the shared pool"),
     part("off-two-speed", &[WATCH, OFF, POOL], "ACE off, no magazines"),
     part("tune-release", &[WATCH, TUNE, KEEP], "no tiering of superslabs, no memory given back"),
@@ -61,27 +67,45 @@ const fn placed(name: &'static str, worker: &'static str, about: &'static str) -
     Allocator { name, worker, library: Library::Linked, settings, by_default: true, about }
 }
 
-/// The benches: two with one thread, two with two, two whose subject is memory over time.
-fn benches() -> Vec<Bench> {
-    vec![
-        Bench::new("tiny-hot", &[64, 100, 300_000]),
-        Bench::new("random-mixed", &[4_000_000, 100_000, 42]),
-        Bench::new("mid-mt", &[2, 4_000_000, 1024, 42]),
-        Bench::new("larson", &[2, 20, 100_000, 5000, 42]),
-        Bench::new("fill-call", &[256, 0, 1000, 42]),
-        Bench::new("fill-sleep", &[256, 0, 4000, 42]),
-        Bench::new("oscillate", &[256, 12, 0, 42]),
+/// Every bench, and whether it runs without being asked for.
+fn known() -> [(bool, Bench); 9] {
+    [
+        (true, Bench::new("tiny-hot", &[64, 100, 300_000])),
+        (true, Bench::new("random-mixed", &[4_000_000, 100_000, 42])),
+        (true, Bench::new("mid-mt", &[2, 4_000_000, 1024, 42])),
+        (true, Bench::new("larson", &[2, 20, 100_000, 5000, 42])),
+        (true, Bench::new("fill-call", &[256, 0, 1000, 42])),
+        (true, Bench::new("fill-sleep", &[256, 0, 4000, 42])),
+        (true, Bench::new("oscillate", &[256, 12, 0, 42])),
+        (false, Bench::new("sleepers", &[2, 20, 100_000, 5000, 42])),
+        (false, Bench::new("phases", &[40_000_000, 140_000_000, 130_000_000, 2000, 42])),
     ]
 }
 
+/// The benches of these names, or the usual ones.
+fn benches(asked: Option<&[String]>) -> Result<Vec<Bench>, String> {
+    let Some(names) = asked else {
+        return Ok(known().into_iter().filter(|(usual, _)| *usual).map(|(_, b)| b).collect());
+    };
+    let named = |name: &String| {
+        let found = known().into_iter().find(|(_, bench)| bench.name == name.trim());
+        found.map(|(_, bench)| bench).ok_or_else(|| {
+            let known = Vec::from_iter(known().iter().map(|(_, bench)| bench.name)).join(", ");
+            format!("no bench of the ablation is called {name}; there are {known}")
+        })
+    };
+    names.iter().map(named).collect()
+}
+
 /// Measures and reports; `Ok(false)` when a worker failed.
-pub fn perform(common: &Common) -> Result<bool, String> {
+pub fn perform(asked: Option<&[String]>, common: &Common) -> Result<bool, String> {
+    let benches = benches(asked)?;
     settings::refuse_inherited()?;
     let (contestants, left_out) = contestants(common)?;
     let references = references(&contestants, common)?;
     let machine = Machine::read();
     let outcomes =
-        Vec::from_iter(benches().into_iter().map(|bench| rounds::run(bench, &contestants, common)));
+        Vec::from_iter(benches.into_iter().map(|bench| rounds::run(bench, &contestants, common)));
     let mut text = format!("# Ablation\n\n{}\n", machine.describe());
     text.push_str(&format!(
         "\nMedians of {} rounds, one process a row and round, rows interleaved, layout {}.\n",
@@ -194,8 +218,10 @@ fn group(title: &str, reference: &str, outcomes: &[Outcome]) -> String {
     text.push_str(&by_bench(&rows, outcomes, |_, row| {
         row.mean_kib().map_or_else(String::new, mib)
     }));
-    text.push_str("\nMemory over time\n\n");
-    text.push_str(&stories(&rows, outcomes));
+    if outcomes.iter().any(|outcome| outcome.rows.iter().flat_map(Row::story).next().is_some()) {
+        text.push_str("\nMemory over time\n\n");
+        text.push_str(&stories(&rows, outcomes));
+    }
     text.push('\n');
     for row in rows.iter().filter(|row| outcomes.iter().any(|o| o.row(row.name).is_some())) {
         text.push_str(&format!("* `{}`: {}{}\n", row.name, row.about, variables(row)));
@@ -270,6 +296,17 @@ fn lines(
 mod tests {
     use super::*;
     use crate::settings::tests::assert_dials_exist;
+
+    #[test]
+    fn benches_are_found_by_name() {
+        let names = |asked: &[&str]| {
+            let asked = Vec::from_iter(asked.iter().map(|name| (*name).to_owned()));
+            benches(Some(&asked)).map(|found| Vec::from_iter(found.iter().map(|b| b.name)))
+        };
+        assert_eq!(names(&["phases", " larson"]), Ok(vec!["phases", "larson"]));
+        assert!(names(&["larson", "fill"]).is_err_and(|why| why.contains("fill-call")));
+        assert_eq!(benches(None).map(|usual| usual.len()), Ok(7));
+    }
 
     #[test]
     fn rows_have_names_of_their_own_and_set_dials_that_exist() {

@@ -136,6 +136,10 @@ pub enum Command {
     /// be set, for the rows set them.
     #[command(long_flag = "ablate")]
     Ablate {
+        /// Benches, separated by commas: tiny-hot, random-mixed, mid-mt, larson, fill-call, fill-sleep,
+        /// oscillate, sleepers, phases [default: the first seven]
+        #[arg(long, value_name = "LIST", value_delimiter = ',')]
+        benches: Option<Vec<String>>,
         #[command(flatten)]
         common: Common,
     },

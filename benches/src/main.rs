@@ -49,7 +49,7 @@ fn perform(command: Command) -> Result<bool, String> {
         Command::Fill { args, common } => measure("fill", args.benches(), &common),
         Command::Oscillate { args, common } => measure("oscillate", vec![args.bench()], &common),
         Command::Phases { args, common } => measure("phases", vec![args.bench()], &common),
-        Command::Ablate { common } => ablation::perform(&common),
+        Command::Ablate { benches, common } => ablation::perform(benches.as_deref(), &common),
         Command::Sweep(args) => sweep::perform(&args),
         Command::All { common } => measure("all", cli::defaults(), &common),
         Command::RssEmpty { common } => empty::perform(&common),

@@ -97,7 +97,7 @@ impl Scene<'_> {
         let (corner, end) =
             (chart.backend_coord(&(left, high)), chart.backend_coord(&(right, low)));
         let frame = Area { left: corner.0, top: corner.1, right: end.0, bottom: end.1 };
-        let spots = self.plane.spots.iter().map(|spot| place(spot)).collect();
+        let spots = self.plane.spots.iter().map(place).collect();
         Ok(Anchors { spots, frame })
     }
 

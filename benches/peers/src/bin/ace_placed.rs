@@ -1,7 +1,8 @@
 //! Owns the workers that compare where an allocator keeps what it knows of a block: in tables beside the
 //! heap (`ace-table`), in the tail of each slab (`ace-tail`), or in front of each block (`ace-header`).
 //!
-//! One heap and one way of calling for all three. It has no options: its dials stay where they begin.
+//! One heap and one way of calling for all three. It has no options, and ACE is off: its dials stay where
+//! they begin.
 //! `ace-header` is the heap of `ace-table`, and each block has 16 bytes more in front, which malloc writes
 //! and free reads and checks: the memory and the cache lines that headers cost any allocator. It does not
 //! spare the heap its own look-up, so it is no faster than an allocator that was made for headers.
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 use std::ptr::NonNull;
 
 use ace_alloc_linux::core_heap::Heap;
+use ace_alloc_linux::core_heap::ace::Mode;
 #[cfg(not(feature = "ace-tail"))]
 use ace_alloc_linux::core_heap::geometry::Host as Shape;
 #[cfg(feature = "ace-tail")]
@@ -125,6 +127,10 @@ unsafe impl Peer for AcePlaced {
             () => "in tables",
         };
         format!("ace-alloc, prefixes {place}")
+    }
+
+    fn process_start() {
+        HEAP.set_mode(Mode::Off);
     }
 
     #[inline(always)]
