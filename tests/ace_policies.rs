@@ -148,7 +148,8 @@ proptest! {
             }
         }
         last.span_ms = 20;
-        // Memory that is given back and wanted again at every turn is no steady state.
+        // Memory that is given back and wanted again, or refused, at every turn is no steady state.
+        last.denied = 0;
         (last.events.purged_bytes, last.events.refaulted_bytes) = (0, 0);
         for number in 0..TURNS {
             last.now_ms = last.now_ms.wrapping_add(20);
