@@ -29,7 +29,7 @@ use crate::{
     span::{SpanKind, Spans, Taken},
     stats::BlockStats,
     superslab::Supers,
-    sync::{AtomicBool, AtomicU32, Ordering},
+    sync::{AtomicBool, AtomicU32, Ordering, RelaxedU32},
 };
 use core::{
     cell::UnsafeCell,
@@ -95,6 +95,8 @@ pub struct Shared<P: Platform> {
     pub pages: P::Pages,
     /// Numbers that may change.
     pub dials: Dials,
+    /// Times that memory was given back, as far as threads care.
+    pub purges: RelaxedU32,
     /// What threads told ACE in numbers.
     pub board: Board,
     /// What they told it besides.
@@ -155,6 +157,7 @@ impl<P: Platform> Shared<P> {
         Self {
             pages,
             dials: Dials::new(),
+            purges: RelaxedU32::new(0),
             board: Board::new(),
             ring: Ring::new(),
             seat: Seat::new(),
@@ -348,6 +351,7 @@ impl<'a, P: Platform> Locked<'a, P> {
         });
         let bytes = units as usize * P::Geometry::UNIT;
         self.meter.purges.add(1);
+        shared.purges.add(1);
         self.meter.purged_bytes.add(bytes as u64);
         bytes
     }

@@ -230,6 +230,8 @@ pub struct ThreadHeap {
     stirred: Cell<u128>,
     /// Slow events until the thread looks at the clock.
     countdown: Cell<u32>,
+    /// Purges of the heap when the thread last refilled a magazine.
+    purges: Cell<u32>,
     /// Requests to empty unused caches that the thread has heeded.
     trims: Cell<u32>,
 }

@@ -35,6 +35,7 @@ impl<'a, P: Platform> Local<'a, P> {
         let meter = &self.heap.meter;
         meter.refills.add(1);
         self.stir(class, ClassEvent::Refill, 1);
+        self.heap.purges.set(self.shared.purges.get());
         let bin = self.bin(class);
         self.heed_cap(class, bin);
         if self.refill_from_depot(class, bin) {
@@ -154,7 +155,9 @@ impl<'a, P: Platform> Local<'a, P> {
         })
     }
 
-    /// Moves the older half of a full magazine to the depot, or to the slabs if the depot is full.
+    /// Moves the older half of a full magazine to the depot, or to the slabs if the depot is full. While the
+    /// heap gives memory back and the thread takes none, what it caches would keep slabs from going: then
+    /// the depot goes to the slabs as well, a chunk at a time.
     pub fn overflow(&self, class: SizeClass) {
         let _stay = self.enter();
         self.heap.meter.overflows.add(1);
@@ -163,9 +166,13 @@ impl<'a, P: Platform> Local<'a, P> {
         let cap = usize::from(bin.cap.get());
         let count = (cap / 2).clamp(1, P::Geometry::CHUNK_BLOCKS);
         let bottom = bin.bottom();
-        if !self.stow(class, bin, bottom, count) {
+        let shrinks = self.heap.purges.get() != self.shared.purges.get();
+        if shrinks || !self.stow(class, bin, bottom, count) {
             // SAFETY: F2: a full magazine holds `cap` blocks above its null slot.
             self.flush(class, unsafe { core::slice::from_raw_parts(bottom, count) });
+        }
+        if shrinks {
+            self.flush_chunk(class, bin);
         }
         // SAFETY: as above; the younger blocks move down to the null slot.
         unsafe { ptr::copy(bottom.add(count), bottom, cap - count) };
@@ -264,6 +271,16 @@ impl<'a, P: Platform> Local<'a, P> {
         }
     }
 
+    /// Empties a chunk of the depot into the slabs. `false`: there is none.
+    fn flush_chunk(&self, class: SizeClass, bin: &Bin) -> bool {
+        let Some(id) = bin.depot.pop(self.arena) else { return false };
+        let chunk = self.arena.chunk(id);
+        self.leave_depot(class, chunk.len());
+        self.flush(class, chunk.blocks());
+        self.recycle(id);
+        true
+    }
+
     /// Empties the class's magazine and depot into the slabs.
     #[inline(never)]
     pub(super) fn flush_class(&self, class: SizeClass) {
@@ -271,12 +288,7 @@ impl<'a, P: Platform> Local<'a, P> {
         if bin.end.get().is_null() {
             return;
         }
-        while let Some(id) = bin.depot.pop(self.arena) {
-            let chunk = self.arena.chunk(id);
-            self.leave_depot(class, chunk.len());
-            self.flush(class, chunk.blocks());
-            self.recycle(id);
-        }
+        while self.flush_chunk(class, bin) {}
         let blocks = self.magazine(class);
         self.stack(class).set(bin.bottom());
         self.flush(class, blocks);
