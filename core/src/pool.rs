@@ -341,13 +341,16 @@ impl<'a, P: Platform> Locked<'a, P> {
         }
         let (arena, shared) = (self.arena, self.shared);
         let Pool { spans, supers, .. } = &mut *self.pool;
-        let units = spans.purge(arena, keep, |head, units| {
+        let give = |head, units| {
             let step = P::Geometry::SUPERSLAB_UNITS;
             for number in head / step..=(head + units - 1) / step {
                 promote::demote(shared, arena, supers, number);
             }
             // SAFETY: S3: the units are free, so committed and needed by nobody.
             unsafe { shared.pages.purge(arena.region(head, units)) }
+        };
+        let units = spans.purge(arena, keep, give, |first, free, fresh| {
+            arena.forget(&shared.pages, first, free, fresh);
         });
         let bytes = units as usize * P::Geometry::UNIT;
         self.meter.purges.add(1);

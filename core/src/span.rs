@@ -320,13 +320,15 @@ impl Spans {
 
     /// Gives dirty units back to the system by `give`, which is told the first and the number of units of
     /// a run, until at most `keep` are left. Returns units given back. Goes round the range like a clock's
-    /// hand, so that what was just freed is not always first.
+    /// hand, so that what was just freed is not always first. `forget` is told of each 64 units some of which
+    /// went: the first, those that are free and without memory now, and which of them are new among those.
     #[inline(never)]
     pub fn purge<G: Geometry>(
         &mut self,
         arena: &Arena<G>,
         keep: u32,
         mut give: impl FnMut(u32, u32) -> Purged,
+        mut forget: impl FnMut(u32, u64, u64),
     ) -> u32 {
         let words = (self.committed as usize).div_ceil(64);
         let mut purged = 0;
@@ -336,6 +338,7 @@ impl Spans {
                 break;
             }
             word = if word < words { word } else { 0 };
+            let before = arena.purged_word(word).get();
             while let Some((head, units)) = first_run(arena.dirty_word(word).get(), word) {
                 if give(head, units) == Purged::Kept {
                     // The content is still there, so the units are still dirty.
@@ -348,6 +351,10 @@ impl Spans {
                     bits.set(bits.get() | mask);
                 });
                 purged += units;
+            }
+            let free = arena.purged_word(word).get();
+            if free != before {
+                forget(word as u32 * 64, free, free & !before);
             }
             word += 1;
         }

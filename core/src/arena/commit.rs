@@ -185,6 +185,40 @@ impl<G: Geometry> Arena<G> {
         unsafe { pages.commit(range) }
     }
 
+    /// Units that share a page of the bit tables; a word of the unit bitmaps covers whole pages or none.
+    const fn page_units(page: usize) -> u32 {
+        (page / Self::BITS_BYTES) as u32
+    }
+
+    /// Gives back the pages of live bits and bitmaps that belong to free units alone: `free` has a bit for each
+    /// of the 64 units from `first` on that is free, and `fresh` for those that became so. Live bits of free
+    /// units are zero, as the pages read afterwards; what slabs there wrote into their bitmaps is forgotten.
+    pub fn forget<P: PageProvider>(&self, pages: &P, first: u32, free: u64, fresh: u64) {
+        let share = Self::page_units(P::PAGE);
+        if !P::TOUCHABLE || !(1..=64).contains(&share) {
+            return;
+        }
+        let group = u64::MAX >> (64 - share);
+        for at in (0..64).step_by(share as usize) {
+            let mask = group << at;
+            if free & mask != mask || fresh & mask == 0 {
+                continue;
+            }
+            for table in [Some(self.live), Self::TABLE_PREFIXES.then_some(self.bitmaps)] {
+                let Some(table) = table else { continue };
+                let low = (first + at) as usize * Self::BITS_BYTES;
+                // SAFETY: the units are committed, so their places in the table are (A1).
+                let range = Region { start: unsafe { table.add(low) }, bytes: P::PAGE };
+                // SAFETY: nobody needs the content: see above.
+                unsafe { pages.purge(range) };
+            }
+            if Self::TABLE_PREFIXES {
+                (first + at..first + at + share)
+                    .for_each(|unit| self.prefix(unit, 1).formatted.set(0));
+            }
+        }
+    }
+
     /// Commits the memory of heap `number` (from 0).
     ///
     /// # Errors
