@@ -52,7 +52,7 @@ impl Hostile {
         match value % 4 {
             0 => (value >> 8) as u32 % 4,
             1 => (value >> 8) as u32 % 256,
-            2 => u32::MAX >> (value >> 8) % 32,
+            2 => u32::MAX >> ((value >> 8) % 32),
             _ => (value >> 32) as u32,
         }
     }
