@@ -163,7 +163,8 @@ fn off_asks_no_clock_and_takes_no_turn() {
         let pages = MockPages::new(4 << 30);
         let heap = Heap::<Clocked>::new(pages.clone());
         heap.set_mode(mode);
-        (LOOKS.set(0), TURNS.set(0));
+        LOOKS.set(0);
+        TURNS.set(0);
         let mut seat = Seat::new();
         seat.sit(|| {
             for _ in 0..20 {
@@ -218,9 +219,11 @@ fn steady(heap: &TestHeap<Host>, turns: u64, policy: &mut dyn Policy, work: &dyn
     heap.audited_empty();
 }
 
+type Work = fn(&TestHeap<Host>);
+
 #[test]
 fn a_steady_program_is_left_alone_after_a_while() {
-    let works: [(&str, fn(&TestHeap<Host>)); 4] = [
+    let works: [(&str, Work); 4] = [
         ("pairs", |heap| (0..100).for_each(|_| burst(heap, 64, 10))),
         ("bursts", |heap| burst(heap, 64, 60_000)),
         ("mid", |heap| (0..20).for_each(|_| burst(heap, 8 << 10, 200))),
