@@ -23,8 +23,10 @@ const EPOCH: u32 = 6;
 const SETTLE: u8 = 2;
 /// Matches that a profile may ask for in a phase; one that it loses by far counts twice.
 pub const ENOUGH: u8 = 3;
-/// Epochs at home before the first match of a phase; doubled with each match.
+/// Epochs at home before the first match of a phase; doubled with each match, but not for ever: a steady
+/// program has had them all after half a minute.
 const PAUSE: u32 = 2;
+const DOUBLINGS: u8 = 4;
 /// Thousandths of the cost by which a match is won, and by which it is won by far.
 const MARGIN: i64 = 50;
 const BY_FAR: i64 = 250;
@@ -134,7 +136,12 @@ impl Learner {
         self.epoch = Epoch::EMPTY;
         self.settle = SETTLE;
         match core::mem::replace(&mut self.stage, Stage::Home) {
-            Stage::Away(_, _, values) => set(&values, dials, orders, Reason::Returned),
+            Stage::Away(profile, _, values) => {
+                if let Some(game) = self.games.last_mut() {
+                    game.count(profile);
+                }
+                set(&values, dials, orders, Reason::Returned)
+            }
             _ => false,
         }
     }
@@ -232,6 +239,13 @@ impl Game {
         })
     }
 
+    /// A match has been played, to its end or not: the next one comes later.
+    fn count(&mut self, profile: Profile) {
+        self.played[profile as usize] += 1;
+        let matches: u8 = self.played.iter().sum();
+        self.wait = PAUSE << matches.min(DOUBLINGS);
+    }
+
     /// The end of a match. `true`: the challenger is the best now.
     fn judge(
         &mut self,
@@ -241,9 +255,7 @@ impl Game {
         weight: u32,
     ) -> bool {
         let challenger = profile as usize;
-        self.played[challenger] += 1;
-        let matches: u8 = self.played.iter().sum();
-        self.wait = PAUSE << matches.min(16);
+        self.count(profile);
         let agrees = |difference: i64| difference.abs() <= NOISE;
         if !after.against(before, weight, LEAST).is_some_and(agrees) {
             return false;
