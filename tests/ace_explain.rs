@@ -1,8 +1,9 @@
-//! `ace explain`: the account of a recorded trace word for word, its JSON and its drawing; and what it says
+//! `ace explain`: the account of a recorded trace but for the policies' sentences, its JSON and its drawing; and what it says
 //! about files that are cut off, foreign or empty.
 //!
 //! `ACE_BLESS=1` writes the account anew.
 
+use ace_alloc::ace::Reason;
 use ace_alloc_tests::house;
 use ace_alloc_tests::product::product;
 use ace_alloc_tests::programs::{Outcome, Scratch, run};
@@ -30,12 +31,16 @@ fn explain_text(text: &str) -> Outcome {
 fn the_account_of_a_recorded_trace_is_the_one_that_was_agreed_on() {
     let outcome = explain(&recorded(), &[]);
     assert_eq!((outcome.code, &*outcome.err), (0, ""));
+    // The sentences are the policies': here only that each reason has its own.
+    let account = Reason::ALL
+        .iter()
+        .fold(outcome.out, |account, reason| account.replace(reason.sentence(), reason.code()));
     let golden = house::root().join("tests/explain/recorded.txt");
     if env::var_os("ACE_BLESS").is_some() {
-        fs::write(&golden, &outcome.out).expect("the account can be written");
+        fs::write(&golden, &account).expect("the account can be written");
     }
     let agreed = fs::read_to_string(golden).expect("the account");
-    assert_eq!(outcome.out, agreed, "ACE_BLESS=1 writes it anew");
+    assert_eq!(account, agreed, "ACE_BLESS=1 writes it anew");
 }
 
 #[test]
