@@ -1,5 +1,5 @@
-//! `ace explain`: the account of a recorded trace but for the policies' sentences, its JSON and its drawing; and what it says
-//! about files that are cut off, foreign or empty.
+//! `ace explain`: the account of a recorded trace (but for the policies' sentences), its JSON and its
+//! drawing; and what it says about files that are cut off, foreign or empty.
 //!
 //! `ACE_BLESS=1` writes the account anew.
 
