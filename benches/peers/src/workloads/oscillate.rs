@@ -9,8 +9,8 @@ use crate::{Peer, Timed, clock};
 /// `pause` ms. The pauses are not timed.
 pub fn run<P: Peer>(mib: u64, cycles: u64, pause: u64, seed: u64, watch: &Watch) -> Timed {
     let mut table = table_of(mib);
-    let (mut times, mut lows) = (Vec::with_capacity(cycles as usize), Vec::new());
-    lows.reserve_exact(cycles as usize);
+    let list = || Vec::<f64>::with_capacity(cycles as usize);
+    let (mut times, mut lows) = (list(), list());
     let mut checksum = 0u64;
     for _ in 0..cycles {
         let mut heap = Mix::new(&mut table, seed);

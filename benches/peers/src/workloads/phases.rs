@@ -50,7 +50,7 @@ pub fn run<P: Peer>(work: &Work, watch: &Watch) -> Timed {
         ("small_ms", "small_mib_s"),
         ("mid_ms", "mid_mib_s"),
         ("remote_ms", "remote_mib_s"),
-        ("idle_ms", "idle_mib_s"),
+        ("slept_ms", "slept_mib_s"),
     ];
     for ((time, memory), phase) in names.into_iter().zip(ends.windows(2)) {
         story.add(time, Some((phase[1] - phase[0]) as f64 / 1e6));
