@@ -12,7 +12,7 @@ use crate::{report, table};
 
 type Settings = &'static [(&'static str, &'static str)];
 
-/// Of the second group.
+/// What the second group is compared with.
 const PLACED: &str = "table";
 /// A figure that does not depend on the row.
 const SAME_FOR_ALL: &str = "limit_mib";
@@ -108,7 +108,7 @@ pub fn perform(asked: Option<&[String]>, common: &Common) -> Result<bool, String
         Vec::from_iter(benches.into_iter().map(|bench| rounds::run(bench, &contestants, common)));
     let mut text = format!("# Ablation\n\n{}\n", machine.describe());
     text.push_str(&format!(
-        "\nMedians of {} rounds, one process a row and round, rows interleaved, layout {}.\n",
+        "\nMedians over the rounds ({}), one process a row and round, rows interleaved, layout {}.\n",
         common.rounds,
         common.layout.word()
     ));
