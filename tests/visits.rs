@@ -46,6 +46,13 @@ fn slabs_and_cached<G: Shape>(heap: &TestHeap<G>) -> (u32, u64) {
     (class.slabs, class.cached_blocks)
 }
 
+/// The ledger comes out, and so many blocks are live as the program has. (Without live bits blocks in caches
+/// count as well.)
+fn assert_live<G: Shape>(heap: &TestHeap<G>, live: usize) {
+    let found = heap.audited().live_blocks();
+    assert!(!CHECKED || found == live as u64, "{}: {found} live blocks, not {live}", G::NAME);
+}
+
 /// Ends the threads; nothing is left then, and nothing was reported that was not taken before.
 fn close<G: Shape>(heap: &TestHeap<G>, seats: impl IntoIterator<Item = Seat>) {
     for mut seat in seats {
@@ -114,12 +121,13 @@ fn is_emptied<G: Shape>() {
     give(&heap, &mut other, mail);
     let (_, cached) = slabs_and_cached(&heap);
     let magazine = G::MAGAZINE_SLOTS as u64;
-    assert!(cached > 2 * magazine, "{}: the depot is full: {cached} blocks", G::NAME);
+    // Without live bits nobody knows which blocks are cached and which are live.
+    assert!(!CHECKED || cached > 2 * magazine, "{}: the depot is full: {cached} blocks", G::NAME);
     other.sit(|| heap.trim(0));
     let (slabs, cached) = slabs_and_cached(&heap);
     assert!(cached < magazine, "{}: only the magazine is left: {cached} blocks", G::NAME);
     assert!(slabs <= 4, "{}: {slabs} slabs are held by a magazine", G::NAME);
-    assert_eq!(heap.audited().live_blocks(), 0, "{}", G::NAME);
+    assert_live(&heap, 0);
     // The sleeper wakes up and goes on as ever.
     let blocks = take(&heap, &mut sleeper, blocks.len());
     give(&heap, &mut sleeper, &blocks);
@@ -141,9 +149,9 @@ fn goes_on_after_a_visit<G: Shape>() {
     let (mail, kept): (Vec<_>, Vec<_>) = (mail.collect(), kept.collect());
     give(&heap, &mut other, &mail);
     other.sit(|| heap.trim(0));
-    assert_eq!(heap.audited().live_blocks(), kept.len() as u64, "{}: what came home", G::NAME);
+    assert_live(&heap, kept.len());
     let mut all = take(&heap, &mut sleeper, mail.len() / 2);
-    assert_eq!(heap.live_blocks(), (kept.len() + all.len()) as u64, "{}: and is used", G::NAME);
+    assert_live(&heap, kept.len() + all.len());
     all.extend(kept);
     all.sort_unstable();
     let many = all.len();
@@ -274,7 +282,7 @@ fn is_sent_on<G: Shape>() {
         if live % 3 == 0 {
             other.sit(|| heap.trim(0));
             other.sit(|| heap.trim(0));
-            assert_eq!(heap.audited().live_blocks(), live + 1, "{}: what came home", G::NAME);
+            assert_live(&heap, live + 1);
         }
     }
     give(&heap, &mut sleeper, &own);
@@ -297,12 +305,7 @@ fn finds_its_way<G: Shape>() {
     let mut second = Seat::new();
     let own = take(&heap, &mut second, 5);
     other.sit(|| heap.trim(0));
-    assert_eq!(
-        heap.audited().live_blocks(),
-        40 - 3 + 5,
-        "{}: freed for whom they belong to",
-        G::NAME
-    );
+    assert_live(&heap, 40 - 3 + 5);
     give(&heap, &mut other, &blocks[3..]);
     give(&heap, &mut second, &own);
     close(&heap, [second, other]);
@@ -326,9 +329,7 @@ fn is_buried<G: Shape>() {
         unsafe { heap.fork_child() };
     });
     let live = blocks.len() - blocks.len() / 2;
-    if CHECKED {
-        assert_eq!(heap.audited().live_blocks(), live as u64, "{}", G::NAME);
-    }
+    assert_live(&heap, live);
     // The record of the lost thread is not visited, and its blocks can be freed.
     give(&heap, &mut forks, &blocks[blocks.len() / 2..]);
     forks.sit(|| heap.trim(0));

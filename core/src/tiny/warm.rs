@@ -236,19 +236,21 @@ impl<'a, P: Platform> Local<'a, P> {
     #[inline]
     pub(super) fn settle(&self, slab: &Slab<'a, P::Geometry>) {
         if slab.prefix.delivered.get() != 0 {
-            self.settle_slowly(slab);
+            // By value, so that the slab stays in registers where there is nothing to settle.
+            self.settle_slowly(slab.head(), slab.class());
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn settle_slowly(&self, slab: &Slab<'a, P::Geometry>) {
+    fn settle_slowly(&self, head: u32, class: SizeClass) {
+        let slab = Slab::at(self.arena, head, class);
         if slab.settle() == 0 {
             return;
         }
         // Others freed a block, a visitor brought it home, and then this thread freed it once more. It went
         // into the magazine, and is there or in the depot, or else it is in the program's hands again.
-        let (class, bin) = (slab.class(), self.bin(slab.class()));
+        let bin = self.bin(class);
         let claim = |block: &*mut u8| {
             let holder = Slab::of(self.arena, block.addr(), class);
             if holder.head() == slab.head() && slab.withdraw(*block) {
