@@ -82,7 +82,7 @@ dials! {
         "A superslab of which at most this share is used, while others have room, serves no new slabs.";
     PromotePermille = "promote_permille", 0..=1000, 0,
         "A superslab of which this share is used is asked to be backed by huge pages; 0: none.";
-    Visits = "visits", 0..=1 << 16, 16,
+    Visits = "visits", 0..=1 << 16, 64,
         "Parcels of a sleeping thread's mail that are delivered for it before the heap grows.";
     IdleMs = "idle_ms", 0..=1 << 20, 500,
         "Milliseconds after which a thread that did nothing slow counts as asleep, and a class that nobody refilled as idle; 0: never.";

@@ -174,7 +174,9 @@ impl<P: Platform> Heap<P> {
     #[cold]
     #[inline(never)]
     fn free_cold(&self, block: *mut u8) {
-        self.take_breath();
+        if tiny::front::<P>().is_tired() {
+            self.take_breath();
+        }
         gate::free(&self.shared, block);
     }
 

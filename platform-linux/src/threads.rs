@@ -143,7 +143,7 @@ mod initial_exec {
     }
 
     /// Half words of `own` and of the fields behind it.
-    const FIELD_WORDS: usize = 12;
+    const FIELD_WORDS: usize = 14;
 
     // The image below is `Block` in its first state: stack pointers into the sentinel, NOBODY, zeros.
     const _: () = {
@@ -152,7 +152,7 @@ mod initial_exec {
         let front = Front::EMPTY;
         let words = (&raw const front).cast::<u32>();
         let own = SizeClass::COUNT * 2;
-        // SAFETY: `own` and the fields behind it (4 half words, 4 words) have no padding.
+        // SAFETY: `own` and the fields behind it (2 half words, 5 words, 2 half words) have no padding.
         assert!(unsafe { words.add(own).read() } == Front::NOBODY);
         let mut word = own + 1;
         while word < own + FIELD_WORDS {

@@ -88,11 +88,10 @@ impl<P: Platform> Heap<P> {
     }
 
     /// A pause for a thread that frees for others, of which each parcel was a slow event.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     pub(super) fn take_breath(&self) {
-        if let Some(local) = Local::current(&self.shared)
-            && local.is_tired()
-        {
+        if let Some(local) = Local::current(&self.shared) {
             self.pause(&local);
         }
     }

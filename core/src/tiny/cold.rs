@@ -2,7 +2,7 @@
 //! drain. Takes the pool's lock. Floor: 2nd.
 
 use super::{
-    ATTACHED, Front, Local, RETIRED, ThreadHeap, front, heap_bytes, misuse, remote, visit,
+    ATTACHED, Front, Local, RETIRED, ThreadHeap, front, heap_bytes, misuse, pace, remote, visit,
 };
 use crate::{
     arena::{Arena, Entry},
@@ -76,6 +76,7 @@ impl<'a, P: Platform> Local<'a, P> {
         front.units.set(shared.committed() as usize);
         front.own.set((number + Entry::FIRST_HEAP) << 8);
         front.heap.set(heap);
+        front.countdown.set(pace::FIRST);
         front.state.set(ATTACHED);
         heap.turnstile.leave();
         shared.ring.push(Event::Began);

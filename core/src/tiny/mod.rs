@@ -75,6 +75,8 @@ pub struct Front {
     live: Cell<*const RelaxedU32>,
     heap: Cell<*const ThreadHeap>,
     lone_frees: Cell<u32>,
+    /// Slow events until the thread looks at the clock.
+    countdown: Cell<u32>,
 }
 
 const _: () = assert!(size_of::<Front>() <= 1024);
@@ -112,6 +114,7 @@ impl Front {
             live: Cell::new(null()),
             heap: Cell::new(null()),
             lone_frees: Cell::new(0),
+            countdown: Cell::new(if state == RETIRED { u32::MAX } else { 0 }),
         }
     }
 
@@ -130,6 +133,7 @@ impl Front {
         self.heap.set(null());
         self.state.set(state);
         self.lone_frees.set(0);
+        self.countdown.set(if state == RETIRED { u32::MAX } else { 0 });
     }
 }
 
@@ -228,8 +232,6 @@ pub struct ThreadHeap {
     told: Cell<[u64; COUNTERS]>,
     /// Classes with something untold.
     stirred: Cell<u128>,
-    /// Slow events until the thread looks at the clock.
-    countdown: Cell<u32>,
     /// Purges of the heap when the thread last refilled a magazine.
     purges: Cell<u32>,
     /// Requests to empty unused caches that the thread has heeded.
@@ -268,7 +270,6 @@ impl ThreadHeap {
         }
         self.told.set([0; COUNTERS]);
         self.stirred.set(0);
-        self.countdown.set(pace::FIRST);
         self.strays.open();
         self.inbox.open();
     }

@@ -1,30 +1,32 @@
 //! Pacing: what a thread does once in many slow events: tell ACE what it did, and empty caches that it does
 //! not use when ACE asks for that. No clock and no turn here: the roof looks at those. Floor: 2nd.
 
-use super::Local;
+use super::{Front, Local};
 use crate::{meter::ClassEvent, platform::Platform, size_class::SizeClass};
 
 /// Slow events of a fresh thread until it first looks at the clock.
 pub const FIRST: u32 = 64;
 
+impl Front {
+    /// Whether the countdown has ended. So it has, too, for a thread without a heap.
+    #[inline(always)]
+    pub fn is_tired(&self) -> bool {
+        self.countdown.get() == 0
+    }
+}
+
 impl<P: Platform> Local<'_, P> {
     /// Counts a slow event down. `true`: it was the last one before a pause.
     #[inline]
     pub fn tick(&self) -> bool {
-        let left = self.heap.countdown.get().saturating_sub(1);
-        self.heap.countdown.set(left);
+        let left = self.front.countdown.get().saturating_sub(1);
+        self.front.countdown.set(left);
         left == 0
-    }
-
-    /// Whether the countdown has ended.
-    #[inline]
-    pub fn is_tired(&self) -> bool {
-        self.heap.countdown.get() == 0
     }
 
     /// The pause is over: `events` slow events until the next.
     pub fn rest(&self, events: u32) {
-        self.heap.countdown.set(events);
+        self.front.countdown.set(events);
     }
 
     /// Notes what a class did.
