@@ -5,7 +5,6 @@ use ace_alloc_tests::product::product;
 use ace_alloc_tests::programs::{Outcome, Scratch, compile, preloaded, program, run};
 use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::Command;
 
 const ABORTED: i32 = 128 + libc::SIGABRT;

@@ -83,16 +83,6 @@ fn resident(region: Region) -> usize {
     pages.iter().filter(|page| **page & 1 != 0).count() * LinuxPages::PAGE
 }
 
-/// Whether the kernel knows this advice.
-fn kernel_knows(advice: libc::c_int) -> bool {
-    let probe = LinuxPages.map(LinuxPages::PAGE, LinuxPages::PAGE).expect("memory");
-    // SAFETY: a region of ours; nothing else is in it.
-    let answer = unsafe { libc::madvise(probe.start.as_ptr().cast(), probe.bytes, advice) };
-    // SAFETY: nobody uses it any more.
-    unsafe { LinuxPages.release(probe) };
-    answer == 0
-}
-
 #[test]
 fn promoted_memory_keeps_its_content_and_is_given_back_once_demoted() {
     let whole = LinuxPages.reserve(8 * MIB, 4 * MIB).expect("address space");
