@@ -161,6 +161,8 @@ impl ClassDial {
 pub struct Dials {
     values: [RelaxedU32; Dial::COUNT],
     depot: Pair,
+    /// A bit for each dial that stays where the host put it.
+    pinned: RelaxedU32,
     classes: [[RelaxedU8; SizeClass::COUNT]; ClassDial::COUNT],
 }
 
@@ -175,8 +177,10 @@ impl Dials {
             dial += 1;
         }
         let [class, thread] = PAIR;
+        const { assert!(Dial::COUNT <= 32) };
         Self {
             values,
+            pinned: RelaxedU32::new(0),
             depot: Pair::of(RelaxedU32::new(Pair::join(class.spec().first, thread.spec().first))),
             classes: [const { [const { RelaxedU8::new(0) }; SizeClass::COUNT] }; ClassDial::COUNT],
         }
@@ -201,6 +205,21 @@ impl Dials {
             Dial::DepotThreadKib => self.depot.set_second(value),
             _ => self.values[dial as usize].set(value),
         }
+    }
+
+    /// Sets the dial like [`Self::set`], for good: ACE leaves it there. For what a user asked for by name.
+    /// What ACE learns ([`Dial::DirtyLearnedKib`]) is only given a start.
+    pub fn pin(&self, dial: Dial, value: u32) {
+        self.set(dial, value);
+        if dial != Dial::DirtyLearnedKib {
+            self.pinned.set(self.pinned.get() | 1 << dial as u32);
+        }
+    }
+
+    /// Whether the host wants this dial to stay.
+    #[must_use]
+    pub fn is_pinned(&self, dial: Dial) -> bool {
+        self.pinned.get() >> dial as u32 & 1 != 0
     }
 
     /// KiB that a thread's depot may hold: of one class, and of all.

@@ -158,19 +158,19 @@ impl Setting {
             Kind::Bytes { min, max, unit, dial } => parse_bytes(value)
                 .filter(|bytes| (min..=max).contains(bytes))
                 .and_then(|bytes| u32::try_from(bytes / unit).ok())
-                .map(|steps| dials.set(dial, steps))
+                .map(|steps| dials.pin(dial, steps))
                 .is_some(),
             Kind::Number { min, max, unit, dial } => parse_number(value)
                 .and_then(|number| u32::try_from(number).ok())
                 .filter(|number| (min..=max).contains(number))
-                .map(|number| dials.set(dial, number * unit))
+                .map(|number| dials.pin(dial, number * unit))
                 .is_some(),
             Kind::Dials => {
                 // All or nothing: half of a list is nobody's wish.
                 let parts = || value.split(|&byte| byte == b',').map(parse_dial);
                 let whole = parts().all(|part| part.is_some());
                 if whole {
-                    parts().flatten().for_each(|(dial, value)| dials.set(dial, value));
+                    parts().flatten().for_each(|(dial, value)| dials.pin(dial, value));
                 }
                 whole
             }

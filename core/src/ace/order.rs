@@ -139,10 +139,11 @@ impl Orders {
         self.list.push(Order { act, reason }).is_ok()
     }
 
-    /// Wants a dial to stand at the nearest value to `value` that it may have. Nothing is ordered if it does.
+    /// Wants a dial to stand at the nearest value to `value` that it may have. Nothing is ordered if it does, or
+    /// if the host has pinned it.
     pub fn set(&mut self, dials: &Dials, dial: Dial, value: u32, reason: Reason) {
         let value = dial.clamp(value);
-        if dials.get(dial) != value {
+        if dials.get(dial) != value && !dials.is_pinned(dial) {
             self.give(Act::Set(dial, value), reason);
         }
     }
@@ -159,5 +160,21 @@ impl Orders {
         if dials.of_class(class, dial) != value {
             self.give(Act::SetClass(class, dial, value), reason);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dial_that_the_host_pinned_is_left_alone() {
+        let (dials, mut orders) = (Dials::new(), Orders::new());
+        dials.pin(Dial::RefillMax, 8);
+        orders.set(&dials, Dial::RefillMax, 64, Reason::SlowStart);
+        assert_eq!(orders.list(), []);
+        orders.set(&dials, Dial::WarmMax, 64, Reason::SlowStart);
+        let wanted = Order { act: Act::Set(Dial::WarmMax, 64), reason: Reason::SlowStart };
+        assert_eq!(orders.list(), [wanted]);
     }
 }

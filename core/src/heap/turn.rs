@@ -167,6 +167,7 @@ fn asleep<P: Platform>(shared: &Shared<P>, now_ms: u64) -> Asleep {
 fn carry_out<P: Platform>(shared: &Shared<P>, act: Act, now_ms: u64) {
     let dials = &shared.dials;
     match act {
+        Act::Set(dial, _) if dials.is_pinned(dial) => {}
         Act::Set(dial, value) => dials.set(dial, value),
         Act::SetClass(class, dial, value) => dials.set_of_class(class, dial, value),
         Act::Purge(keep_kib) => {

@@ -80,7 +80,7 @@ pub static TABLE: &[Setting] = &[
         kind: Kind::Dials,
         default: "",
         doc: "Any of the dials of docs/ACE.md by name: `refill_max=8,warm_max=0`. Values out of range \
-              become the nearest one in it.",
+              become the nearest one in it. ACE leaves alone what is set here or by a row above.",
     },
     Setting {
         name: "ACE_ROUTE",
