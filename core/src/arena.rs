@@ -12,7 +12,8 @@
 //! * A2 Fresh tables read as zero, and zero is a valid first state of each of them.
 //! * A3 `route[unit]` is [`Entry::NONE`] unless the unit belongs to a slab with an owner, or to a large
 //!   block. An entry names heap X only while X owns the slab, and only the holder of X (its thread, or
-//!   the pool's lock while it has none) changes it.
+//!   the pool's lock while it has none) changes it; or a visitor inside X's turnstile, for a slab of which
+//!   no block is out: HOT of X's thread then finds none of its blocks live.
 
 mod commit;
 

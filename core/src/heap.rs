@@ -8,6 +8,7 @@ mod resize;
 mod turn;
 
 use crate::{
+    arena::Arena,
     dials::Dials,
     gate,
     geometry::Geometry,
@@ -24,6 +25,7 @@ use crate::{
 };
 pub use addresses::{AddressHeap, Extent};
 use core::{alloc::Layout, ptr::null_mut};
+use turn::Call;
 
 /// A heap over one platform. Usually a `static`.
 ///
@@ -87,7 +89,7 @@ impl<P: Platform> Heap<P> {
             block = gate::refill(&self.shared, class);
         }
         // Last: a pause may call the heap, and between an empty magazine and its refill that must not be.
-        self.tick();
+        self.tick(Call::Malloc);
         block
     }
 
@@ -110,7 +112,7 @@ impl<P: Platform> Heap<P> {
         if bytes > isize::MAX as usize || align > isize::MAX as usize {
             return null_mut();
         }
-        self.tick();
+        self.tick(Call::Malloc);
         let within = || self.shared.lock().and_then(|mut pool| pool.alloc_large(bytes, align));
         let beside = || self.shared.alloc_huge(bytes, align);
         // A small block at the head of a superslab's place would keep superslabs out of it.
@@ -118,7 +120,11 @@ impl<P: Platform> Heap<P> {
         let is_huge =
             bytes >= P::Geometry::HUGE_MIN || align >= P::Geometry::HUGE_MIN || is_in_the_way;
         let fresh = if is_huge { beside().or_else(within) } else { within().or_else(beside) };
-        let fresh = fresh.or_else(|| if self.last_resort() { within() } else { None });
+        // What the range could never hold is not worth emptying caches for.
+        let room = |arena: &Arena<P::Geometry>| arena.units() as usize * P::Geometry::UNIT;
+        let hopeless = self.shared.arena().is_none_or(|arena| bytes.max(align) > room(arena));
+        let again = || if !hopeless && self.last_resort() { within() } else { None };
+        let fresh = fresh.or_else(again);
         let Some(fresh) = fresh else { return null_mut() };
         if zeroed {
             self.shared.zero(&fresh, bytes);
@@ -186,7 +192,7 @@ impl<P: Platform> Heap<P> {
         if let Some(local) = Local::current(&self.shared) {
             local.overflow(class);
         }
-        self.tick();
+        self.tick(Call::Free);
     }
 
     /// A block for `layout`; null if out of memory. Where the alignment is 8 or less the block may be

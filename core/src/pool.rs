@@ -321,15 +321,10 @@ impl<'a, P: Platform> Locked<'a, P> {
     pub fn settle(&mut self) {
         let limit = self.shared.dials.dirty_limit(self.used_bytes());
         if self.spans.dirty_units() as usize * P::Geometry::UNIT > limit {
-            // Well below the limit, so that a call gives back long runs and the next one is not soon.
-            self.purge_to(limit - self.shared.dials.dirty_share(self.used_bytes()) / 4 * 3);
+            // A superslab's worth below the limit, so that a call gives back long runs and the next one is not
+            // soon; but not all of a small limit.
+            self.purge_to(limit - P::Geometry::SUPERSLAB.min(limit / 4 * 3));
         }
-    }
-
-    /// [`Self::purge_to`], but not below what the dials allow in any case.
-    pub fn purge_above(&mut self, keep: usize) -> usize {
-        let limit = self.shared.dials.dirty_limit(self.used_bytes());
-        self.purge_to(keep.max(limit))
     }
 
     /// Gives dirty memory back until at most `keep` bytes are left. Returns bytes given back.
@@ -353,8 +348,10 @@ impl<'a, P: Platform> Locked<'a, P> {
             arena.forget(&shared.pages, first, free, fresh);
         });
         let bytes = units as usize * P::Geometry::UNIT;
-        self.meter.purges.add(1);
-        shared.purges.add(1);
+        if units > 0 {
+            self.meter.purges.add(1);
+            shared.purges.add(1);
+        }
         self.meter.purged_bytes.add(bytes as u64);
         bytes
     }

@@ -145,13 +145,18 @@ impl Seat {
         self.pace.set(pace.clamp(*PACE.start(), *PACE.end()));
     }
 
-    /// In the child of a fork: a turn that another thread was taking is not taken to its end.
+    /// In the child of a fork: a turn that another thread was taking is not taken to its end. What it had
+    /// learned is forgotten then, because it may be half written; what the pool's lock guards is whole.
     ///
     /// # Safety
     /// There is one thread.
     pub unsafe fn restart(&self) {
-        // SAFETY: nobody else is there, inside or outside.
-        unsafe { *self.state.get() = State::new() };
+        if !self.door.try_enter() {
+            // SAFETY: nobody else is there, inside or outside.
+            let state = unsafe { &mut *self.state.get() };
+            state.ace = Ace::new();
+            state.orders.clear();
+        }
         self.door.leave();
     }
 }

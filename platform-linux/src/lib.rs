@@ -77,10 +77,10 @@ impl Platform for Linux {
         clock::now_ms()
     }
 
-    /// Asked for traces, and where the tender takes the turn: what a program may do in the middle of its own
-    /// work is not widened by three system calls (a sandbox may forbid them).
+    /// For traces only: what a program may do in the middle of its own work is not widened by three system
+    /// calls (a sandbox may forbid them).
     fn resident_bytes() -> Option<u64> {
-        (trace::is_on() || tender::is_me()).then(resident::bytes).flatten()
+        (trace::is_on()).then(resident::bytes).flatten()
     }
 
     fn on_turn(turn: &Turn<'_>) {

@@ -146,7 +146,11 @@ impl Cap {
             let (acts, wish) = (&seen.classes[class.index()], wishes[class.index()]);
             let both_ways = u64::from(acts.refills.min(acts.overflows)) * 1000;
             let cap = wish.cap.saturating_mul(2).min(seen.slots);
-            if both_ways < often || cap <= wish.cap || bytes_of(class, cap) > MOST_BYTES {
+            if seen.is_short()
+                || both_ways < often
+                || cap <= wish.cap
+                || bytes_of(class, cap) > MOST_BYTES
+            {
                 continue;
             }
             let more = bytes_of(class, cap) - wish.held(class);

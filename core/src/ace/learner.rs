@@ -24,6 +24,8 @@ const SETTLE: u8 = 2;
 /// Matches that a profile may ask for in a phase; one that it loses by far counts twice.
 pub const ENOUGH: u8 = 3;
 /// Epochs at home before the first match of a phase; doubled with each match, but not for ever: a steady
+/// A match is called off when the phase was not seen for so long.
+const ABSENT_MS: u64 = 300;
 /// program has had them all after half a minute.
 const PAUSE: u32 = 2;
 const DOUBLINGS: u8 = 4;
@@ -77,6 +79,8 @@ pub struct Learner {
     /// The profile that the host started with.
     first: Option<Profile>,
     begun: bool,
+    /// Time since the phase was last seen.
+    absent_ms: u64,
 }
 
 impl Learner {
@@ -90,6 +94,7 @@ impl Learner {
             settle: SETTLE,
             first: None,
             begun: false,
+            absent_ms: 0,
         }
     }
 
@@ -120,8 +125,15 @@ impl Learner {
         }
         match look {
             Look::New(print) => self.enter(first, print, dials, orders),
-            Look::Same => self.count(seen, dials, orders),
-            _ => false,
+            Look::Same => {
+                self.absent_ms = 0;
+                self.count(seen, dials, orders)
+            }
+            Look::Idle | Look::Unsure => {
+                // A program that falls asleep must not sleep in what was only to be tried.
+                self.absent_ms = self.absent_ms.saturating_add(seen.span_ms);
+                self.is_away() && self.absent_ms > ABSENT_MS && self.call_off(dials, orders)
+            }
         }
     }
 
@@ -148,6 +160,12 @@ impl Learner {
 
     /// A phase begins: one that is known, or a new one.
     fn enter(&mut self, first: Profile, print: Print, dials: &Dials, orders: &mut Orders) -> bool {
+        if let Stage::Away(profile, ..) | Stage::Back(profile, ..) = self.stage
+            && let Some(game) = self.games.last_mut()
+        {
+            // Cut off, but played.
+            game.count(profile);
+        }
         self.stage = Stage::Home;
         self.epoch = Epoch::EMPTY;
         self.settle = SETTLE;

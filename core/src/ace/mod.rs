@@ -121,7 +121,9 @@ struct Tuning {
 
 impl Policy for Tuning {
     fn decide(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
-        self.refill.decide(seen, dials, orders);
+        if seen.denied == 0 {
+            self.refill.decide(seen, dials, orders);
+        }
         self.warm.decide(seen, dials, orders);
         self.tiering.decide(seen, dials, orders);
         self.promote.decide(seen, dials, orders);
@@ -164,6 +166,9 @@ impl Ace {
         // Reflexes come first: they hurry, and are right or wrong at once.
         self.purge.decide(seen, dials, orders);
         self.trim.decide(seen, dials, orders);
+        if seen.denied > 0 {
+            self.tuning.refill.decide(seen, dials, orders);
+        }
         self.supervisor.decide(seen, dials, orders, &mut self.tuning);
     }
 

@@ -55,6 +55,7 @@ macro_rules! reasons {
 reasons! {
     Refaulted = "refaulted", "Memory was wanted again right after it was given back.";
     Unneeded = "unneeded", "Free memory stayed unused for a while.";
+    Idle = "idle", "The program does nothing, so it needs no free memory.";
     Denied = "denied", "A request found no memory.";
     ClassIdle = "class_idle", "The class has not needed slabs or depots for a while.";
     ClassBack = "class_back", "The budget has place for the class again.";

@@ -79,7 +79,8 @@ impl Policy for Outbox {
                 *sent = 0;
             }
             let full = full(class, seen, dials);
-            let often = u64::from(acts.parcels) * 1000 >= OFTEN.saturating_mul(seen.span_ms.max(1));
+            let often = !seen.is_short()
+                && u64::from(acts.parcels) * 1000 >= OFTEN.saturating_mul(seen.span_ms.max(1));
             if often && u64::from(acts.sent) * 8 >= u64::from(acts.parcels) * full as u64 * 7 {
                 let most = seen.chunk_blocks().min(MOST_BYTES / class.bytes()).max(full);
                 if full < most {

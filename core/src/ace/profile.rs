@@ -72,9 +72,9 @@ impl Profile {
         Self::ALL.into_iter().find(stands)
     }
 
-    /// Sets the dials that a profile sets.
+    /// Sets the dials that a profile sets, but for those that are pinned.
     pub fn set(self, dials: &Dials) {
-        for dial in Self::DIALS {
+        for dial in Self::DIALS.into_iter().filter(|&dial| !dials.is_pinned(dial)) {
             dials.set(dial, self.value(dial));
         }
     }

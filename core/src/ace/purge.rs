@@ -7,12 +7,17 @@
 //! water: what stayed free for a whole [`REUSE_MS`] is not needed, and goes back now.
 
 use super::{Act, Orders, Policy, Reason, Seen};
-use crate::dials::{Dial, Dials};
+use crate::{
+    dials::{Dial, Dials},
+    stats::Events,
+};
 
 /// Reuse within this time counts as given back in vain; free memory that nobody wanted for this time goes.
 pub const REUSE_MS: u64 = 100;
 /// How much more is allowed than was wanted again so far.
 const FORESIGHT: u64 = 8;
+/// A program that did nothing slow for so long is idle.
+const IDLE_MS: u64 = 1000;
 /// Less than this is not worth a call.
 const LEAST: u64 = 1 << 20;
 
@@ -28,13 +33,28 @@ pub struct Purge {
     /// Low water of the window before this one, and of this one so far.
     low: u64,
     low_since: u64,
+    /// Dirty bytes at the last turn, and whether they have moved in this window.
+    dirty: u64,
+    moved: bool,
+    /// How long nothing at all has happened.
+    idle_ms: u64,
 }
 
 impl Purge {
     /// Nothing learned.
     #[must_use]
     pub const fn new() -> Self {
-        Self { purged: 0, refaulted: 0, purged_at: 0, base: 0, low: u64::MAX, low_since: 0 }
+        Self {
+            purged: 0,
+            refaulted: 0,
+            purged_at: 0,
+            base: 0,
+            low: u64::MAX,
+            low_since: 0,
+            dirty: 0,
+            moved: false,
+            idle_ms: 0,
+        }
     }
 
     fn learn(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
@@ -69,29 +89,43 @@ impl Purge {
 
     fn forget(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
         self.low = self.low.min(seen.levels.dirty_low_bytes);
+        let dirty = seen.levels.dirty_bytes;
+        if seen.now_ms < self.low_since {
+            // A clock that went back.
+            self.low_since = seen.now_ms;
+        }
+        self.moved |= core::mem::replace(&mut self.dirty, dirty) != dirty;
         if seen.now_ms < self.low_since.saturating_add(REUSE_MS) {
             return;
         }
-        let low = core::mem::replace(&mut self.low, seen.levels.dirty_bytes);
+        let low = core::mem::replace(&mut self.low, dirty);
+        let swings = core::mem::replace(&mut self.moved, false);
         self.low_since = seen.now_ms;
-        let learned = kib(dials.get(Dial::DirtyLearnedKib));
+        let learned = kib(dials.get(Dial::DirtyLearnedKib)).min(seen.levels.committed_bytes);
+        let used = usize::try_from(seen.levels.used_bytes).unwrap_or(usize::MAX);
+        let share = dials.dirty_share(used) as u64;
         if learned == 0 {
+            // What was learned may have been forgotten while more than the fixed limit was free.
+            if low > share {
+                orders.give(Act::Purge(to_kib(share)), Reason::Unneeded);
+            }
             return;
         }
-        // An eighth is slack: a program does not fill its heap to the same byte each time.
+        // An eighth is slack where the heap swings: it does not fill to the same byte each time.
         let slack = learned / 8;
-        let unneeded = if low >= learned - slack { low } else { low.saturating_sub(slack) };
+        let all = !swings || low >= learned - slack;
+        let unneeded = if all { low } else { low.saturating_sub(slack) };
         // Nothing free at all, and nothing wanted either, for as long: what was learned is history.
-        let idle = seen.levels.dirty_bytes == 0 && seen.events.refaulted_bytes == 0;
+        let idle = dirty == 0 && seen.events.refaulted_bytes == 0;
         if unneeded < LEAST && !idle {
             return;
         }
-        let left = learned.saturating_sub(unneeded.max(slack));
+        let keep = dirty.saturating_sub(unneeded);
+        let left = if all { keep } else { learned - unneeded.max(slack).min(learned) };
         let left = if left < LEAST { 0 } else { left };
         orders.set(dials, Dial::DirtyLearnedKib, to_kib(left), Reason::Unneeded);
         if unneeded >= LEAST {
-            let keep = seen.levels.dirty_bytes.saturating_sub(unneeded);
-            orders.give(Act::Purge(to_kib(keep)), Reason::Unneeded);
+            orders.give(Act::Purge(to_kib(keep.max(share))), Reason::Unneeded);
         }
     }
 }
@@ -104,6 +138,25 @@ fn to_kib(bytes: u64) -> u32 {
     u32::try_from(bytes / 1024).unwrap_or(u32::MAX)
 }
 
+impl Purge {
+    /// A program that does nothing for [`IDLE_MS`] needs no free memory, whatever profile it runs in. What the
+    /// host asked to keep by name is kept.
+    fn rest(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
+        let dirty = seen.levels.dirty_bytes;
+        let stands = dirty == self.dirty && dirty == seen.levels.dirty_low_bytes;
+        let before = self.idle_ms;
+        let is_quiet = stands && seen.events == Events::NONE;
+        self.idle_ms = if is_quiet { before.saturating_add(seen.span_ms) } else { 0 };
+        // Once: memory that the system does not take (it may be locked) is not offered for ever.
+        let now_idle = before < IDLE_MS && self.idle_ms >= IDLE_MS;
+        let asked = dials.is_pinned(Dial::DirtyFloorKib) || dials.is_pinned(Dial::DirtyPermille);
+        if now_idle && !asked && dirty >= LEAST {
+            orders.set(dials, Dial::DirtyLearnedKib, 0, Reason::Idle);
+            orders.give(Act::Purge(0), Reason::Idle);
+        }
+    }
+}
+
 impl Policy for Purge {
     fn decide(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
         if seen.denied > 0 {
@@ -111,6 +164,7 @@ impl Policy for Purge {
             orders.give(Act::Purge(0), Reason::Denied);
             return;
         }
+        self.rest(seen, dials, orders);
         self.learn(seen, dials, orders);
         self.forget(seen, dials, orders);
     }
@@ -210,8 +264,35 @@ mod tests {
         bench.turn(20, [0, 100, 4, 4]);
         assert_eq!(bench.learned(), 200);
         let kept: Vec<u64> = (0..20).filter_map(|_| bench.turn(20, [0, 0, 200, 200])).collect();
-        assert_eq!(kept, [0], "once, and all of it");
+        assert_eq!(kept.first(), Some(&4), "all but the fixed limit");
         assert_eq!(bench.learned(), 0);
+    }
+
+    #[test]
+    fn little_that_stays_free_goes_back_however_much_was_learned() {
+        let mut bench = Bench::new();
+        bench.dials.set(Dial::DirtyLearnedKib, u32::MAX);
+        let kept: Vec<u64> = (0..20).filter_map(|_| bench.turn(20, [0, 0, 50, 50])).collect();
+        assert_eq!(kept.first(), Some(&4), "{kept:?}");
+    }
+
+    #[test]
+    fn what_is_above_the_fixed_limit_goes_even_if_nothing_is_learned() {
+        let mut bench = Bench::new();
+        let kept: Vec<u64> = (0..20).filter_map(|_| bench.turn(20, [0, 0, 50, 50])).collect();
+        assert_eq!(kept.first(), Some(&4), "{kept:?}");
+        let kept: Vec<u64> = (0..20).filter_map(|_| bench.turn(20, [0, 0, 4, 4])).collect();
+        assert_eq!(kept, []);
+    }
+
+    #[test]
+    fn an_idle_program_keeps_nothing_unless_the_host_says_so() {
+        let mut bench = Bench::new();
+        let kept: Vec<u64> = (0..200).filter_map(|_| bench.turn(20, [0, 0, 3, 3])).collect();
+        assert_eq!(kept, [0], "once");
+        let mut bench = Bench::new();
+        bench.dials.pin(Dial::DirtyFloorKib, 4096);
+        assert!((0..200).all(|_| bench.turn(20, [0, 0, 3, 3]).is_none()));
     }
 
     #[test]

@@ -51,6 +51,8 @@ impl Policy for Refill {
                 return;
             }
             (now.saturating_mul(2).min(home), Reason::SlowStart)
+        } else if seen.is_short() {
+            return;
         } else {
             let events = &seen.events;
             let from_slabs = events.refills.saturating_sub(events.depot_hits).saturating_mul(1000);

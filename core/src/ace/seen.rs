@@ -34,6 +34,15 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// Less than this is too short for rates, in milliseconds: a coarse clock moves by 4.
+    const SHORT_MS: u64 = 5;
+
+    /// Whether so little time has passed that rates mean nothing.
+    #[must_use]
+    pub const fn is_short(&self) -> bool {
+        self.span_ms < Self::SHORT_MS
+    }
+
     /// Nothing.
     #[must_use]
     pub const fn new() -> Self {

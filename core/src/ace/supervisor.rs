@@ -35,7 +35,8 @@ impl Supervisor {
     ) {
         let look = self.phases.look(seen);
         let switched = self.learner.decide(seen, look, dials, orders);
-        if switched || self.learner.is_away() {
+        // Where memory was denied, what is tuned is not what makes the difference.
+        if switched || self.learner.is_away() || seen.denied > 0 {
             self.trial.restart();
             return;
         }

@@ -199,23 +199,33 @@ impl<G: Geometry> Arena<G> {
             return;
         }
         let group = u64::MAX >> (64 - share);
-        for at in (0..64).step_by(share as usize) {
-            let mask = group << at;
-            if free & mask != mask || fresh & mask == 0 {
-                continue;
+        let goes = |at: u32| at < 64 && free >> at & group == group && fresh >> at & group != 0;
+        let mut at = 0;
+        while at < 64 {
+            let from = at;
+            while goes(at) {
+                at += share;
             }
-            for table in [Some(self.live), Self::TABLE_PREFIXES.then_some(self.bitmaps)] {
-                let Some(table) = table else { continue };
-                let low = (first + at) as usize * Self::BITS_BYTES;
-                // SAFETY: the units are committed, so their places in the table are (A1).
-                let range = Region { start: unsafe { table.add(low) }, bytes: P::PAGE };
-                // SAFETY: nobody needs the content: see above.
-                unsafe { pages.purge(range) };
+            if at > from {
+                self.forget_units(pages, first + from, at - from);
             }
-            if Self::TABLE_PREFIXES {
-                (first + at..first + at + share)
-                    .for_each(|unit| self.prefix(unit, 1).formatted.set(0));
-            }
+            at += share;
+        }
+    }
+
+    fn forget_units<P: PageProvider>(&self, pages: &P, first: u32, units: u32) {
+        for table in [Some(self.live), Self::TABLE_PREFIXES.then_some(self.bitmaps)] {
+            let Some(table) = table else { continue };
+            // SAFETY: the units are committed, so their places in the table are (A1).
+            let start = unsafe { table.add(first as usize * Self::BITS_BYTES) };
+            let range = Region { start, bytes: units as usize * Self::BITS_BYTES };
+            // SAFETY: nobody needs the content: see `forget`.
+            unsafe { pages.purge(range) };
+        }
+        if Self::TABLE_PREFIXES {
+            let formatted = |unit: u32| &self.prefix(unit, 1).formatted;
+            let slabs = (first..first + units).filter(|&unit| formatted(unit).get() != 0);
+            slabs.for_each(|unit| formatted(unit).set(0));
         }
     }
 

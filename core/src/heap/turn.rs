@@ -9,7 +9,7 @@ use crate::{
     ace::{Ace, Act, ClassSeen, Mode, Orders, Policy, Profile, Seen, Turn},
     dials::{Dial, Dials},
     geometry::{Geometry, shape_of},
-    meter::ClassEvent,
+    meter::{COUNTERS, ClassEvent},
     platform::Platform,
     pool::Shared,
     ring::Event,
@@ -17,6 +17,15 @@ use crate::{
     stats::Events,
     tiny::{Local, visit::Asleep},
 };
+
+/// What a thread pauses in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    /// A request: the thread holds no lock of its C library.
+    Malloc,
+    /// A free, which C libraries also call while they hold locks of their own.
+    Free,
+}
 
 impl<P: Platform> Heap<P> {
     /// How much ACE does.
@@ -79,11 +88,11 @@ impl<P: Platform> Heap<P> {
 
     /// One slow event of the calling thread. Every so many the clock is asked whether a turn is due.
     #[inline]
-    pub(super) fn tick(&self) {
+    pub(super) fn tick(&self, call: Call) {
         if let Some(local) = Local::current(&self.shared)
             && local.tick()
         {
-            self.pause(&local);
+            self.pause(&local, call);
         }
     }
 
@@ -92,14 +101,14 @@ impl<P: Platform> Heap<P> {
     #[inline(never)]
     pub(super) fn take_breath(&self) {
         if let Some(local) = Local::current(&self.shared) {
-            self.pause(&local);
+            self.pause(&local, Call::Free);
         }
     }
 
     /// The thread's countdown has ended.
     #[cold]
     #[inline(never)]
-    fn pause(&self, local: &Local<'_, P>) {
+    fn pause(&self, local: &Local<'_, P>, call: Call) {
         let seat = &self.shared.seat;
         local.rest(seat.pace());
         if seat.mode() == Mode::Off {
@@ -112,14 +121,16 @@ impl<P: Platform> Heap<P> {
         {
             self.turn(now);
         }
-        P::on_pause();
+        if call == Call::Malloc {
+            P::on_pause();
+        }
     }
 }
 
 fn gather<P: Platform>(
     shared: &Shared<P>,
     seen: &mut Seen,
-    pool_told: &mut [u64; crate::meter::COUNTERS],
+    pool_told: &mut [u64; COUNTERS],
     now_ms: u64,
 ) {
     seen.span_ms = if seen.now_ms == 0 { 0 } else { now_ms.saturating_sub(seen.now_ms) };
@@ -137,10 +148,12 @@ fn gather<P: Platform>(
     seen.slots = P::Geometry::MAGAZINE_SLOTS as u8 - 1;
     let mut counts = shared.board.take();
     if let Some(mut pool) = shared.lock() {
+        let first = seen.span_ms == 0 && *pool_told == [0; COUNTERS];
         for (sum, (count, told)) in
             counts.iter_mut().zip(pool.meter.counts().into_iter().zip(&mut *pool_told))
         {
-            *sum += count.wrapping_sub(*told);
+            // The first turn has seen nothing happen.
+            *sum += if first { 0 } else { count.wrapping_sub(*told) };
             *told = count;
         }
         seen.levels = pool.levels();
@@ -172,7 +185,7 @@ fn carry_out<P: Platform>(shared: &Shared<P>, act: Act, now_ms: u64) {
         Act::SetClass(class, dial, value) => dials.set_of_class(class, dial, value),
         Act::Purge(keep_kib) => {
             if let Some(mut pool) = shared.lock() {
-                pool.purge_above(keep_kib as usize * 1024);
+                pool.purge_to(keep_kib as usize * 1024);
             }
         }
         Act::Trim => shared.seat.ask_for_trim(),

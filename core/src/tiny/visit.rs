@@ -28,7 +28,10 @@ const LOOK: u32 = 8;
 /// Heaps that one turn of ACE looks at.
 const WATCHED: u32 = 64;
 /// Parcels and chunks that it takes from a sleeper at a time.
-const PARCELS: usize = 512;
+const PARCELS: usize = 64;
+
+/// Parcels and chunks that are unpacked while the lock is held, where all are wanted.
+const HOLD: usize = 64;
 
 /// What a visit did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,6 +42,8 @@ pub struct Visited {
     pub slabs: usize,
     /// Whether the visit ended before all was done.
     pub more: bool,
+    /// Whether there was none, because the thread is at it, or there is no thread.
+    pub busy: bool,
 }
 
 /// How far a visit goes.
@@ -232,7 +237,7 @@ fn visit_locked<P: Platform>(
 ) -> (Visited, Left) {
     let heap = heap_record::<P>(pool.arena, number);
     if !heap.turnstile.try_enter() {
-        return (Visited::default(), Left::NOTHING);
+        return (Visited { busy: true, ..Visited::default() }, Left::NOTHING);
     }
     let owner = number + Entry::FIRST_HEAP;
     let (done, left) = (Visited::default(), Left::NOTHING);
@@ -290,7 +295,7 @@ pub fn visit_all<P: Platform>(shared: &Shared<P>) {
     // Twice: what one was packing may be for another who was visited before.
     for number in (0..heaps).chain(0..heaps) {
         // Misuse, if its report returns, ends a visit early.
-        while visit(shared, number, Depth::All, usize::MAX).more {}
+        while visit(shared, number, Depth::All, HOLD).more {}
     }
 }
 
@@ -347,7 +352,9 @@ impl Asleep {
                 continue;
             }
             let pulse = heap.pulse.get();
-            if !visit(shared, number, Depth::All, PARCELS).more
+            let visited = visit(shared, number, Depth::All, PARCELS);
+            if !visited.more
+                && !visited.busy
                 && let Some(_pool) = shared.lock()
             {
                 heap.emptied.set(pulse);
