@@ -166,10 +166,11 @@ impl Ace {
         // Reflexes come first: they hurry, and are right or wrong at once.
         self.purge.decide(seen, dials, orders);
         self.trim.decide(seen, dials, orders);
+        self.supervisor.decide(seen, dials, orders, &mut self.tuning);
+        // After whatever the supervisor put back: one at a time is what helps now.
         if seen.denied > 0 {
             self.tuning.refill.decide(seen, dials, orders);
         }
-        self.supervisor.decide(seen, dials, orders, &mut self.tuning);
     }
 
     /// What was learned about profiles.

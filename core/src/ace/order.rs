@@ -144,7 +144,11 @@ impl Orders {
     /// if the host has pinned it.
     pub fn set(&mut self, dials: &Dials, dial: Dial, value: u32, reason: Reason) {
         let value = dial.clamp(value);
-        if dials.get(dial) != value && !dials.is_pinned(dial) {
+        let ordered = self.list.iter().rev().find_map(|order| match order.act {
+            Act::Set(other, value) if other == dial => Some(value),
+            _ => None,
+        });
+        if ordered.unwrap_or_else(|| dials.get(dial)) != value && !dials.is_pinned(dial) {
             self.give(Act::Set(dial, value), reason);
         }
     }
