@@ -1,7 +1,7 @@
 //! Whatever the policies see, what they order is in bounds, and it ceases when nothing changes any more.
 
-use ace_alloc::ace::{Ace, Act, ClassSeen, Levels, Order, Orders, Seen};
-use ace_alloc::dials::{ClassDial, Dial, Dials};
+use ace_alloc::ace::{Ace, Act, ClassSeen, Levels, Order, Orders, Reason, Seen};
+use ace_alloc::dials::{ClassDial, Dial, Dials, Spec};
 use ace_alloc::size_class::SizeClass;
 use ace_alloc::stats::Events;
 use proptest::prelude::*;
@@ -157,5 +157,20 @@ proptest! {
             let turned = orders.iter().find(|order| matches!(order.act, Act::Set(..) | Act::SetClass(..)));
             prop_assert!(number < TURNS - 150 || turned.is_none(), "turn {}: {:?}", number, turned);
         }
+    }
+}
+
+#[test]
+fn the_tables_of_dials_and_reasons_in_docs_are_the_codes() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/ACE.md");
+    let page = std::fs::read_to_string(file).expect("docs/ACE.md");
+    for &dial in Dial::ALL {
+        let Spec { name, min, max, first, doc } = *dial.spec();
+        let row = format!("| `{name}` | {min} to {max} | {first} | {doc} |");
+        assert!(page.contains(&row), "docs/ACE.md lacks: {row}");
+    }
+    for reason in Reason::ALL {
+        let row = format!("| `{}` | {} |", reason.code(), reason.sentence());
+        assert!(page.contains(&row), "docs/ACE.md lacks: {row}");
     }
 }

@@ -26,7 +26,7 @@ const ONE: (&str, &str) = ("ACE_DIALS", "refill_max=1");
 /// No depot of a sleeping thread is emptied.
 const IDLE: (&str, &str) = ("ACE_DIALS", "idle_ms=0");
 const BARE: (&str, &str) =
-    ("ACE_DIALS", "drain_permille=0,dirty_floor_kib=1073741824,refill_max=1,idle_ms=0");
+    ("ACE_DIALS", "drain_permille=0,dirty_floor_kib=1073741824,refill_max=1");
 
 /// The rows; those with a worker of their own are the second group.
 static ROWS: &[Allocator] = &[
@@ -46,12 +46,7 @@ static ROWS: &[Allocator] = &[
     part("tune-refill", &[WATCH, TUNE, ONE], "magazines refilled with one block a time"),
     part("off-refill", &[WATCH, OFF, ONE], "ACE off, magazines refilled with one block a time"),
     part("tune-idle-trim", &[WATCH, TUNE, IDLE], "depots of sleeping threads are left alone"),
-    part(
-        "off-idle-trim",
-        &[WATCH, OFF, IDLE],
-        "ACE off, depots of sleeping threads are left alone",
-    ),
-    part("bare", &[WATCH, OFF, BARE], "ACE, tiering, release, refill and idle trim off together"),
+    part("bare", &[WATCH, OFF, BARE], "ACE, tiering, release and refill in batches off together"),
     placed(PLACED, "ace-table", "prefixes in tables beside the heap, as deployed; no ACE"),
     placed("tail", "ace-tail", "prefixes in the tail of each slab, as in the paper"),
     placed("header", "ace-header", "tables, and 16 bytes in front of each block that free checks"),
