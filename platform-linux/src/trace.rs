@@ -1,7 +1,7 @@
 //! What ACE sees and decides, a JSON object a line (`ACE_TRACE`). Floor: adapter.
 //!
 //! The first line says who and how; then each turn that has orders writes one, and others at most every
-//! [`SAMPLE_MS`], so that a line can be drawn through them: what happened in turns without a line is in the
+//! `SAMPLE_MS`, so that a line can be drawn through them: what happened in turns without a line is in the
 //! next one's counts. `libace_alloc.so` adds a last line when the program exits.
 //!
 //! Nothing is allocated and nobody waits: the text is collected in a static buffer by whoever takes the
