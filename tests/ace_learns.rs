@@ -191,6 +191,49 @@ fn a_new_phase_begins_with_the_profile_that_the_host_began_with() {
     assert_eq!(world.given(Reason::NewPhase).len(), 1);
 }
 
+/// Runs until another profile is being tried.
+fn exploring(program: Program) -> World {
+    let mut world = World::new(Profile::Balanced);
+    while world.given(Reason::Exploring).is_empty() {
+        world.run(program, 1);
+    }
+    assert_ne!(Profile::of(&world.dials), Some(Profile::Balanced));
+    world
+}
+
+#[test]
+fn a_program_does_not_sleep_in_a_profile_that_was_only_to_be_tried() {
+    let mut world = exploring(BURSTS);
+    world.run(Program { bursts: 0, ..BURSTS }, 50);
+    assert_eq!(Profile::of(&world.dials), Some(Profile::Balanced));
+}
+
+#[test]
+fn a_phase_that_begins_in_a_match_ends_it() {
+    let mut world = exploring(BURSTS);
+    world.run(Program { bytes: 4096, ..STEADY }, 4);
+    assert_eq!(Profile::of(&world.dials), Some(Profile::Balanced));
+}
+
+#[test]
+fn a_new_phase_leaves_alone_what_was_tuned_in_the_same_profile() {
+    let mut world = World::new(Profile::Balanced);
+    world.run(CALM, 40);
+    world.dials.set(Dial::WarmPrefill, 32);
+    world.run(Program { bytes: 4096, ..STEADY }, 5);
+    assert_eq!(world.dials.get(Dial::WarmPrefill), 32);
+}
+
+#[test]
+fn short_phases_do_not_make_for_matches_without_end() {
+    let mut world = World::new(Profile::Balanced);
+    for program in [BURSTS, Program { bytes: 4096, ..BURSTS }].repeat(1000) {
+        world.run(program, 15);
+    }
+    let matches = world.given(Reason::Exploring).len();
+    assert!(matches <= 2 * 3 * 2, "{matches} matches: two phases, two challengers, three each");
+}
+
 #[test]
 fn an_epoch_is_played_to_its_end() {
     let mut world = World::new(Profile::Balanced);

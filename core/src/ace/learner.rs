@@ -79,6 +79,8 @@ pub struct Learner {
     /// The profile that the host started with.
     first: Option<Profile>,
     begun: bool,
+    /// The profile whose values the policies tune.
+    in_force: Option<Profile>,
     /// Time since the phase was last seen.
     absent_ms: u64,
 }
@@ -94,6 +96,7 @@ impl Learner {
             settle: SETTLE,
             first: None,
             begun: false,
+            in_force: None,
             absent_ms: 0,
         }
     }
@@ -115,6 +118,7 @@ impl Learner {
         if !self.begun {
             self.begun = true;
             self.first = Profile::of(dials);
+            self.in_force = self.first;
         }
         let Some(first) = self.first else { return false };
         if orders.room() < DIALS {
@@ -160,22 +164,20 @@ impl Learner {
 
     /// A phase begins: one that is known, or a new one.
     fn enter(&mut self, first: Profile, print: Print, dials: &Dials, orders: &mut Orders) -> bool {
-        if let Stage::Away(profile, ..) | Stage::Back(profile, ..) = self.stage
+        // A match that is cut off was played.
+        if let Stage::Back(profile, ..) = self.stage
             && let Some(game) = self.games.last_mut()
         {
-            // Cut off, but played.
             game.count(profile);
         }
-        self.stage = Stage::Home;
-        self.epoch = Epoch::EMPTY;
-        self.settle = SETTLE;
+        let returned = self.call_off(dials, orders);
         let distance = |game: &usize| self.games[*game].print.distance(&print);
         let nearest = (0..self.games.len()).min_by_key(distance);
         if let Some(known) = nearest.filter(|&game| self.games[game].print.is_near(&print)) {
             let game = self.games.remove(known);
             // It was removed just now, so there is room.
             let _ = self.games.push(Game { print, ..game });
-            return set(&game.home.values(), dials, orders, Reason::KnownPhase);
+            return self.choose(game.home, dials, orders, Reason::KnownPhase) || returned;
         }
         let last = self.games.last();
         let ratings = last
@@ -188,7 +190,19 @@ impl Learner {
         // There is room: see above.
         let _ = self.games.push(game);
         // The dials of the first phase are the host's, and the policies' that have begun to tune them.
-        !is_first && set(&first.values(), dials, orders, Reason::NewPhase)
+        !is_first && self.choose(first, dials, orders, Reason::NewPhase) || returned
+    }
+
+    /// Puts a profile in force. One that is stays as the policies have tuned it.
+    fn choose(
+        &mut self,
+        profile: Profile,
+        dials: &Dials,
+        orders: &mut Orders,
+        reason: Reason,
+    ) -> bool {
+        let before = self.in_force.replace(profile);
+        before != Some(profile) && set(&profile.values(), dials, orders, reason)
     }
 
     /// A turn of the phase that is being played.
@@ -221,6 +235,7 @@ impl Learner {
                 let won = game.judge(profile, &away, (&before, &epoch), weight);
                 if won {
                     game.home = profile;
+                    self.in_force = Some(profile);
                     set(&profile.values(), dials, orders, Reason::BetterProfile);
                 }
                 (Stage::Home, won)
