@@ -25,7 +25,7 @@ const SAMPLE_MS: u64 = 100;
 /// Descriptors below are left to the program.
 const FD_FLOOR: i32 = 512;
 /// A line with many orders; a longer one is written in parts.
-const LINE_BYTES: usize = 16 << 10;
+const LINE_BYTES: usize = 32 << 10;
 const CANNOT: &str =
     "ace-alloc: the file of ACE_TRACE can't be written, or is not an ordinary file\n";
 
