@@ -42,7 +42,8 @@ impl<P: Platform> Heap<P> {
         Self { shared: Shared::new(pages) }
     }
 
-    /// The numbers that may change while the heap runs.
+    /// The numbers that may change while the heap runs. Once ACE takes turns, a value that is to stay is pinned
+    /// ([`Dials::pin`]), and the two limits of a depot are better set before.
     pub const fn dials(&self) -> &Dials {
         &self.shared.dials
     }

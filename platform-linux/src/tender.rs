@@ -6,7 +6,7 @@
 //! does when no thread holds a heap any more: then what is idle wakes nobody, and a program whose main thread
 //! has called `pthread_exit` ends with its last thread. The next pause begins another one.
 //!
-//! It has no heap of its own: nothing that it calls allocates.
+//! Nothing that it calls allocates. (Blocks that a visit found astray may make it an owner of an outbox.)
 
 use crate::{HEAP, KeepErrno, LinuxThreads, clock, options};
 use ace_alloc::{ace::Turn, platform::Threads};
