@@ -25,7 +25,11 @@ fn traced(scratch: &Scratch, variables: &[(&str, &str)]) -> Vec<Value> {
     let file = scratch.path().join("trace.jsonl");
     let mut command = Command::new(&product().ace);
     command.args(["run", "--trace"]).arg(&file).arg("--").arg(compile("tended", scratch));
-    command.env("ACE_DIALS", DIALS).env("ACE_TENDER", "1").envs(variables.iter().copied());
+    command
+        .env("ACE_PROFILE", "full")
+        .env("ACE_DIALS", DIALS)
+        .env("ACE_TENDER", "1")
+        .envs(variables.iter().copied());
     let outcome = run(command.arg("falls"));
     assert_eq!((outcome.code, &*outcome.err), (0, ""), "{}", outcome.out);
     lines(&file)

@@ -3,11 +3,11 @@
 
 use ace_alloc_tests::programs::{Scratch, compile, preloaded, run};
 
-/// Runs `tended WHAT` with dials that keep all free memory until ACE says otherwise.
+/// Runs `tended WHAT` in the profile that keeps 64 MiB of free memory until ACE says otherwise.
 fn tended(what: &str, tender: &str) {
     let scratch = Scratch::new(what);
     let mut command = preloaded(compile("tended", &scratch));
-    command.env("ACE_DIALS", "dirty_learned_kib=1048576").env("ACE_TENDER", tender);
+    command.env("ACE_PROFILE", "full").env("ACE_TENDER", tender);
     let outcome = run(command.arg(what));
     assert_eq!(outcome.code, 0, "{}{}", outcome.out, outcome.err);
     assert!(outcome.out.ends_with(" 0 broken\n"), "{}", outcome.out);

@@ -87,7 +87,7 @@ int main(int count, char **words) {
     size_t live = fill_and_free();
     if (!strcmp(what, "stays")) {
         for (int i = 0; i < 50; i++) doze();
-        CHECK(resident_now() > 200u << 20);
+        CHECK(resident_now() > 48u << 20);
         CHECK(mask_of("ace-tender") == 0);
         return verdict();
     }

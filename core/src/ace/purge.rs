@@ -121,7 +121,9 @@ impl Purge {
             return;
         }
         let keep = dirty.saturating_sub(unneeded);
-        let left = if all { keep } else { learned - unneeded.max(slack).min(learned) };
+        // A program that uses all it has may still be in the swing that taught it: that fades.
+        let fades = learned - unneeded.max(slack).min(learned);
+        let left = if all && unneeded >= LEAST { keep } else { fades };
         let left = if left < LEAST { 0 } else { left };
         orders.set(dials, Dial::DirtyLearnedKib, to_kib(left), Reason::Unneeded);
         if unneeded >= LEAST {
