@@ -71,7 +71,8 @@ impl<P: Platform> Heap<P> {
             Place::Slab(class) => {
                 let Some(arena) = self.shared.arena() else { return Resized::Bad };
                 let slab = Slab::of(arena, block.addr(), class);
-                if !slab.is_start(block.addr()) || (CHECKED && !arena.is_live(block.addr())) {
+                // A visitor may have put it back, and then its live bit is still set.
+                if !slab.is_out(block.addr()) || (CHECKED && !arena.is_live(block.addr())) {
                     return bad::<P>(slab.fault(block.addr()), block);
                 }
                 let old = class.bytes();

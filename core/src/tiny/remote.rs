@@ -201,7 +201,7 @@ fn send_stray<P: Platform>(
     block: *mut u8,
 ) {
     let slab = Slab::of(arena, block.addr(), entry.class());
-    if !slab.is_start(block.addr()) || CHECKED && !arena.is_live(block.addr()) {
+    if !slab.is_out(block.addr()) || CHECKED && !arena.is_live(block.addr()) {
         return misuse::<P>(slab.fault(block.addr()), block, entry);
     }
     let heap = heap_record::<P>(arena, entry.owner() - Entry::FIRST_HEAP);
