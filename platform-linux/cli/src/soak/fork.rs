@@ -9,9 +9,11 @@ use super::{
 };
 use crate::child;
 use std::{
+    ffi::c_void,
+    mem::MaybeUninit,
     os::unix::process::ExitStatusExt,
     process::ExitStatus,
-    thread,
+    ptr, thread,
     time::{Duration, Instant},
 };
 
@@ -116,13 +118,40 @@ fn child_life(actor: &mut Actor, shelf: &mut Vec<Block>) -> Promise<()> {
     }
     if actor.random.u32(0..4) == 0 {
         let block = Block::ask(mix::call(&mut actor.random), 5000, actor.random.u64(..))?;
-        let other = thread::Builder::new().spawn(move || block.free("in a child's thread"));
-        let other = other.map_err(|error| format!("no thread can be started: {error}"))?;
-        other.join().unwrap_or_else(|_| Err("a child's thread panicked".to_owned()))?;
+        free_elsewhere(block)?;
     }
     if actor.random.u32(0..4) == 0 {
         // SAFETY: malloc_trim has no preconditions.
         unsafe { libc::malloc_trim(0) };
     }
     fresh.into_iter().try_for_each(|block| block.free("of a child"))
+}
+
+/// Frees a block in another thread. One of the C library's alone: Rust's threads take a lock of its runtime as
+/// they begin, and at the fork another thread may have held that.
+fn free_elsewhere(block: Block) -> Promise<()> {
+    type Place = (Option<Block>, Promise<()>);
+
+    extern "C" fn run(place: *mut c_void) -> *mut c_void {
+        // SAFETY: the place of the function around, which waits and does not look meanwhile.
+        let (block, outcome) = unsafe { &mut *place.cast::<Place>() };
+        if let Some(block) = block.take() {
+            *outcome = block.free("in a child's thread");
+        }
+        ptr::null_mut()
+    }
+
+    let mut place: Place = (Some(block), Ok(()));
+    let mut thread = MaybeUninit::<libc::pthread_t>::uninit();
+    // SAFETY: valid places, which outlive the thread: it is joined below.
+    let made = unsafe {
+        libc::pthread_create(thread.as_mut_ptr(), ptr::null(), run, (&raw mut place).cast())
+    };
+    if made != 0 {
+        let why = std::io::Error::from_raw_os_error(made);
+        return Err(format!("no thread can be started: {why}"));
+    }
+    // SAFETY: it was made just now, and nobody else joins it.
+    unsafe { libc::pthread_join(thread.assume_init(), ptr::null_mut()) };
+    place.1
 }
