@@ -236,6 +236,28 @@ fn a_block_that_is_freed_twice_is_reported_once_though_its_owner_sleeps() {
 
 /// The sleeper frees a block once more that came home unseen, and then wants blocks, so that it would get
 /// that one from its magazine and from the slab.
+fn is_not_resized<G: Shape>() {
+    let heap = TestHeap::<G>::new(G::LIMIT);
+    let (mut sleeper, mut other) = (Seat::new(), Seat::new());
+    let blocks = take(&heap, &mut sleeper, 40);
+    give(&heap, &mut other, &blocks[10..20]);
+    other.sit(|| heap.trim(0));
+    for seat in [&mut other, &mut sleeper] {
+        // SAFETY: deliberately not kept: the block is free. Nothing of it is touched.
+        let answer = seat.sit(|| unsafe { heap.realloc(blocks[15], 8) });
+        assert!(answer.is_null(), "{}: a free block was resized", G::NAME);
+        assert_reported(&take_misuses(), blocks[15], G::NAME);
+    }
+    let rest: Vec<_> = blocks[..10].iter().chain(&blocks[20..]).copied().collect();
+    give(&heap, &mut sleeper, &rest);
+    close(&heap, [sleeper, other]);
+}
+
+#[test]
+fn a_block_that_a_visitor_put_back_is_not_resized() {
+    in_every_geometry!(is_not_resized);
+}
+
 fn is_not_handed_out_twice<G: Shape>() {
     let heap = TestHeap::<G>::new(G::LIMIT);
     let (mut sleeper, mut other) = (Seat::new(), Seat::new());
