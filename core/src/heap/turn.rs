@@ -114,12 +114,15 @@ impl<P: Platform> Heap<P> {
         if seat.mode() == Mode::Off {
             return;
         }
-        local.tell();
-        local.heed();
-        if let Some(now) = P::now_ms()
-            && seat.is_due(now)
-        {
-            self.turn(now);
+        match P::now_ms() {
+            // Which tells and heeds first.
+            Some(now) if seat.is_due(now) => {
+                self.turn(now);
+            }
+            _ => {
+                local.tell();
+                local.heed();
+            }
         }
         if call == Call::Malloc {
             P::on_pause();
