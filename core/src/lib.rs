@@ -10,6 +10,7 @@
 //!  slab prefix     equal blocks and the bitmap of free ones | 32 bytes that describe them
 //!  arena           the reserved range and the tables beside it
 //!  size_class geometry pages address sync       used by all
+//!  region          beside all this: the heap over regions of memory, for where there are no pages
 //!  protocol        lock-free kernels: inbox, live, parking, tier, turnstile
 //!  meter dials     what WARM and COLD did | what may be turned
 //! ```
@@ -108,6 +109,8 @@ pub mod ledger;
 #[doc(hidden)]
 pub mod meter;
 #[cfg(not(loom))]
+pub mod misuse;
+#[cfg(not(loom))]
 mod outbox;
 #[cfg(not(loom))]
 pub mod pages;
@@ -119,6 +122,8 @@ pub mod pool;
 #[cfg(not(loom))]
 #[doc(hidden)]
 pub mod prefix;
+#[cfg(not(loom))]
+pub mod region;
 #[cfg(not(loom))]
 mod ring;
 #[cfg(not(loom))]
@@ -152,6 +157,7 @@ pub use {
     heap::{AddressHeap, Extent, Heap},
     pages::{OutOfPages, PageProvider, Purged, Region},
     platform::{Misuse, MisuseKind, NoThreads, Platform, SpinLock, Threads},
+    region::{LockedHeap, RegionHeap},
     size_class::SizeClass,
     stats::Stats,
     tiny::Front,

@@ -13,6 +13,11 @@ pub use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 #[cfg(shuttle)]
 pub use scheduled::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
+/// The lock of platforms that have none of their own: it spins. Fine where the holder can't be
+/// interrupted for long, as on a kernel's CPUs with interrupts off; a hosted platform should wait in the
+/// system instead.
+pub type SpinLock = spin::mutex::SpinMutex<()>;
+
 pub use cells::{RelaxedU8, RelaxedU16, RelaxedU32, RelaxedU64};
 
 mod cells {

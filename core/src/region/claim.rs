@@ -1,0 +1,96 @@
+//! Memory becomes a region. Floor: annex.
+
+use super::{
+    ground::{Control, Ground},
+    scale::{GRANULE, Link, SMALLEST, Scale},
+};
+use core::{fmt, ptr::NonNull};
+
+/// Why memory was not taken. The heap is as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimError {
+    /// Less than control data and one block need.
+    TooSmall,
+    /// A part of it belongs to the heap already.
+    Overlaps,
+    /// It begins at null, or runs past the end of the address space.
+    Invalid,
+}
+
+impl fmt::Display for ClaimError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooSmall => "too small for a region",
+            Self::Overlaps => "overlaps a region of the heap",
+            Self::Invalid => "not a range of addresses",
+        })
+    }
+}
+
+impl core::error::Error for ClaimError {}
+
+/// The whole granules between `start` and `start + bytes`: the first, and how many. Regions begin at a multiple
+/// of a word, so that their control data does.
+pub fn granules_between(start: *mut u8, bytes: usize) -> Result<(NonNull<u8>, usize), ClaimError> {
+    let align = const { if align_of::<usize>() > GRANULE { align_of::<usize>() } else { GRANULE } };
+    let end = start.addr().checked_add(bytes).ok_or(ClaimError::Invalid)?;
+    let first = NonNull::new(start).ok_or(ClaimError::Invalid)?;
+    let skipped = first.addr().get().wrapping_neg() % align;
+    let granules = (bytes.checked_sub(skipped).ok_or(ClaimError::TooSmall)?) / GRANULE;
+    debug_assert!(first.addr().get() + skipped <= end);
+    // SAFETY: at most `bytes` further, inside the caller's memory.
+    Ok((unsafe { first.add(skipped) }, granules))
+}
+
+impl<S: Scale> Ground<S> {
+    /// Granules of a region that its edge and control data take.
+    fn overhead(granules: usize) -> usize {
+        Self::control_bytes(granules).div_ceil(GRANULE)
+    }
+
+    /// Makes a region of this memory: of as many granules as links reach, if there are more. Answers its
+    /// granules, control data included.
+    ///
+    /// # Safety
+    /// `base`, aligned to a word, begins `granules` granules of memory that are nobody else's for as long as
+    /// the region is used.
+    pub unsafe fn found(base: NonNull<u8>, granules: usize) -> Result<(Self, usize), ClaimError> {
+        let granules = granules.min(S::Link::MOST);
+        let first = Self::overhead(granules);
+        if granules < first + SMALLEST {
+            return Err(ClaimError::TooSmall);
+        }
+        // SAFETY: the caller's promise; the control data fits, as was just seen.
+        let ground = unsafe { Self::at(base) };
+        // SAFETY: as above; all zero is "no block" for heads, map and bits.
+        unsafe { base.write_bytes(0, first * GRANULE) };
+        let free = granules - first;
+        let control = Control {
+            next: None,
+            first,
+            limit: granules,
+            free: 0,
+            low: free,
+            cached: 0,
+            budget: free >> S::CACHE_SHIFT,
+            missed: 0,
+            spilled: 0,
+            refused: 0,
+        };
+        // SAFETY: as above; `base` is aligned for it.
+        unsafe { ground.control().write(control) };
+        // The edge looks live, and so does everything, until it is given.
+        ground.flip_one(granules);
+        ground.flip_one(first);
+        ground.give(first, free);
+        ground.edit(|control| control.low = free);
+        Ok((ground, granules))
+    }
+
+    /// Whether a part of these granules is this region's.
+    pub fn overlaps(self, base: NonNull<u8>, granules: usize) -> bool {
+        let (own, other) = (self.base().addr().get(), base.addr().get());
+        let own_bytes = self.get(|control| control.limit) * GRANULE;
+        if other < own { own - other < granules * GRANULE } else { other - own < own_bytes }
+    }
+}

@@ -1,0 +1,283 @@
+//! One region as raw memory: its control data, its bits, its free blocks. Floor: annex.
+//!
+//! ```text
+//! | Control | words of the map | heads of bins | heads of caches | bits | granules .......... | edge |
+//! ```
+//!
+//! A block is a run of two granules or more. There is one bit a granule:
+//!
+//! | block | its first bit | its second | its last |
+//! |---|---|---|---|
+//! | live | 1 | 0 | 0 |
+//! | cached: free, but kept as it is | 1 | 1 | 0, or the second |
+//! | free, in a bin | 0 | 0 | 1 |
+//!
+//! Invariants:
+//! * R1 Blocks, and nothing else, fill the granules from `first` to `limit`, and no two neighbours are both in
+//!   bins. The bit of the edge is 1, the bit before `first` 0: neither looks like a free neighbour.
+//! * R2 A block in a bin of size `n` holds, as links: next, previous, `n`; and `n` again at its end. A cached one:
+//!   next; and, if it has but two granules, 0 at its end.
+//! * R3 A bit of the map is set if and only if the bin has a block.
+//! * R4 Between calls every granule number in control data and in free blocks is one of R1's. A program that
+//!   writes to memory that it has given up breaks this; what is read there is compared with the bits, or with
+//!   the copy at the block's other end, before it is acted upon.
+
+use super::scale::{GRANULE, Link, Scale, bins};
+use core::{marker::PhantomData, ptr::NonNull};
+
+/// What a region knows about itself, at its start. Sizes in granules.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Control<S: Scale> {
+    /// The next region of the heap.
+    pub next: Option<Ground<S>>,
+    /// First granule that blocks may have.
+    pub first: usize,
+    /// The edge: one past the last.
+    pub limit: usize,
+    /// In bins.
+    pub free: usize,
+    /// The least that `free` ever was.
+    pub low: usize,
+    /// In caches.
+    pub cached: usize,
+    /// The most that may be.
+    pub budget: usize,
+    /// Requests of a cached size that found no cached block.
+    pub missed: u32,
+    /// Frees of a cached size that found the caches full.
+    pub spilled: u32,
+    /// Requests that could not be met.
+    pub refused: u32,
+}
+
+/// Where a region is; all that the heap holds of it.
+#[derive(Debug)]
+pub struct Ground<S: Scale> {
+    base: NonNull<u8>,
+    scale: PhantomData<S>,
+}
+
+impl<S: Scale> Clone for Ground<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<S: Scale> Copy for Ground<S> {}
+impl<S: Scale> PartialEq for Ground<S> {
+    fn eq(&self, other: &Self) -> bool {
+        self.base == other.base
+    }
+}
+
+impl<S: Scale> Ground<S> {
+    const LINK: usize = size_of::<S::Link>();
+    const MAP: usize = size_of::<Control<S>>();
+    /// Words of the map.
+    pub const WORDS: usize = bins::<S>().div_ceil(usize::BITS as usize);
+    const HEADS: usize = Self::MAP + Self::WORDS * size_of::<usize>();
+    const CACHES: usize = Self::HEADS + bins::<S>() * Self::LINK;
+    const BITS: usize = Self::CACHES + S::CACHED * Self::LINK;
+
+    /// Bytes of control data of a region with this many granules, edge and control included. Bits are read two
+    /// bytes at a time.
+    pub const fn control_bytes(granules: usize) -> usize {
+        Self::BITS + granules / 8 + 2
+    }
+
+    /// The region that begins here.
+    ///
+    /// # Safety
+    /// From `base`, which is aligned to a word, there is memory enough for a region's control data and its
+    /// granules, and it belongs to nobody else while the region is used. All other functions of `Ground` rest on
+    /// this, and on what is asked of them staying between R1's bounds.
+    pub unsafe fn at(base: NonNull<u8>) -> Self {
+        Self { base, scale: PhantomData }
+    }
+
+    /// First byte.
+    #[inline(always)]
+    pub fn base(self) -> NonNull<u8> {
+        self.base
+    }
+
+    #[inline(always)]
+    fn byte(self, offset: usize) -> NonNull<u8> {
+        // SAFETY: `at`: the region's memory; callers stay inside.
+        unsafe { self.base.add(offset) }
+    }
+
+    /// Control data.
+    #[inline(always)]
+    pub fn control(self) -> NonNull<Control<S>> {
+        self.base.cast()
+    }
+
+    /// A copy of a field of the control data, or of all.
+    #[inline(always)]
+    pub fn get<T: Copy>(self, field: impl FnOnce(&Control<S>) -> T) -> T {
+        // SAFETY: `at`; `claim` wrote it, and there is no reference to it but within `get` and `edit`, which
+        // call nothing that touches the region.
+        field(unsafe { self.control().as_ref() })
+    }
+
+    /// Changes control data.
+    #[inline(always)]
+    pub fn edit(self, change: impl FnOnce(&mut Control<S>)) {
+        // SAFETY: as for `get`; the heap's methods take `&mut self`, so there is one caller at a time.
+        change(unsafe { self.control().as_mut() });
+    }
+
+    /// First byte of a granule.
+    #[inline(always)]
+    pub fn start(self, granule: usize) -> NonNull<u8> {
+        self.byte(granule * GRANULE)
+    }
+
+    /// Word `k` of the map.
+    #[inline(always)]
+    pub fn map(self, word: usize) -> usize {
+        debug_assert!(word < Self::WORDS);
+        // SAFETY: `at`; the map has WORDS aligned words.
+        unsafe { self.byte(Self::MAP).cast::<usize>().add(word).read() }
+    }
+
+    /// Writes it.
+    #[inline(always)]
+    pub fn set_map(self, word: usize, value: usize) {
+        debug_assert!(word < Self::WORDS);
+        // SAFETY: as for `map`.
+        unsafe { self.byte(Self::MAP).cast::<usize>().add(word).write(value) };
+    }
+
+    #[inline(always)]
+    fn link(self, at: NonNull<u8>) -> usize {
+        // SAFETY: callers name a link's place in the region, aligned to a link.
+        unsafe { at.cast::<S::Link>().read() }.granule()
+    }
+
+    #[inline(always)]
+    fn set_link(self, at: NonNull<u8>, granule: usize) {
+        // SAFETY: as for `link`.
+        unsafe { at.cast::<S::Link>().write(S::Link::to(granule)) };
+    }
+
+    /// First block of a bin; 0 if there is none.
+    #[inline(always)]
+    pub fn head(self, bin: usize) -> usize {
+        debug_assert!(bin < bins::<S>());
+        self.link(self.byte(Self::HEADS + bin * Self::LINK))
+    }
+
+    /// Writes it.
+    #[inline(always)]
+    pub fn set_head(self, bin: usize, block: usize) {
+        debug_assert!(bin < bins::<S>());
+        self.set_link(self.byte(Self::HEADS + bin * Self::LINK), block);
+    }
+
+    /// First cached block of this size; 0 if there is none.
+    #[inline(always)]
+    pub fn cache(self, granules: usize) -> usize {
+        debug_assert!(granules < S::CACHED);
+        self.link(self.byte(Self::CACHES + granules * Self::LINK))
+    }
+
+    /// Writes it.
+    #[inline(always)]
+    pub fn set_cache(self, granules: usize, block: usize) {
+        debug_assert!(granules < S::CACHED);
+        self.set_link(self.byte(Self::CACHES + granules * Self::LINK), block);
+    }
+
+    /// A free block's link to the next one.
+    #[inline(always)]
+    pub fn next(self, block: usize) -> usize {
+        self.link(self.start(block))
+    }
+
+    /// Writes it.
+    #[inline(always)]
+    pub fn set_next(self, block: usize, next: usize) {
+        self.set_link(self.start(block), next);
+    }
+
+    /// A binned block's link to the one before; 0 for the first.
+    #[inline(always)]
+    pub fn previous(self, block: usize) -> usize {
+        self.link(self.byte(block * GRANULE + Self::LINK))
+    }
+
+    /// Writes it.
+    #[inline(always)]
+    pub fn set_previous(self, block: usize, previous: usize) {
+        self.set_link(self.byte(block * GRANULE + Self::LINK), previous);
+    }
+
+    /// Size of a block in a bin.
+    #[inline(always)]
+    pub fn size(self, block: usize) -> usize {
+        self.link(self.byte(block * GRANULE + 2 * Self::LINK))
+    }
+
+    /// Bin of a block that is not in one of an exact size.
+    #[inline(always)]
+    pub fn bin(self, block: usize) -> usize {
+        let bin = self.link(self.byte(block * GRANULE + 3 * Self::LINK));
+        // What a stray write left there must not lead outside the heads.
+        bin.min(bins::<S>() - 1)
+    }
+
+    /// Writes it.
+    #[inline(always)]
+    pub fn set_bin(self, block: usize, bin: usize) {
+        self.set_link(self.byte(block * GRANULE + 3 * Self::LINK), bin);
+    }
+
+    /// Size of the block in a bin that ends before granule `end`; 0 if what ends there is cached.
+    #[inline(always)]
+    pub fn size_before(self, end: usize) -> usize {
+        self.link(self.byte(end * GRANULE - Self::LINK))
+    }
+
+    /// Writes the size of a free block at both ends.
+    #[inline(always)]
+    pub fn set_size(self, block: usize, granules: usize) {
+        self.set_link(self.byte(block * GRANULE + 2 * Self::LINK), granules);
+        self.set_size_before(block + granules, granules);
+    }
+
+    /// Writes it at the end only.
+    #[inline(always)]
+    pub fn set_size_before(self, end: usize, granules: usize) {
+        self.set_link(self.byte(end * GRANULE - Self::LINK), granules);
+    }
+
+    /// Some bits, of which the lowest is that of `granule`: nine of them at least are right.
+    #[inline(always)]
+    pub fn bits(self, granule: usize) -> usize {
+        let at = self.byte(Self::BITS + granule / 8).cast::<u16>();
+        // SAFETY: `at`; the bits end two bytes after the edge's byte.
+        let word = u16::from_le(unsafe { at.read_unaligned() });
+        usize::from(word) >> (granule % 8)
+    }
+
+    /// Flips the bits of `granule` and after it that are set in `flip`, which has nine bits at most.
+    #[inline(always)]
+    pub fn flip(self, granule: usize, flip: usize) {
+        let at = self.byte(Self::BITS + granule / 8).cast::<u16>();
+        // SAFETY: as for `bits`.
+        let word = u16::from_le(unsafe { at.read_unaligned() });
+        let word = word ^ (flip << (granule % 8)) as u16;
+        // SAFETY: as for `bits`.
+        unsafe { at.write_unaligned(word.to_le()) };
+    }
+
+    /// Flips one bit.
+    #[inline(always)]
+    pub fn flip_one(self, granule: usize) {
+        let at = self.byte(Self::BITS + granule / 8);
+        // SAFETY: as for `bits`.
+        unsafe { at.write(at.read() ^ (1 << (granule % 8))) };
+    }
+}

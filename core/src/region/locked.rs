@@ -1,0 +1,129 @@
+//! The region heap behind a lock: a global allocator. Floor: annex.
+
+use super::{ClaimError, RegionHeap, RegionStats, Scale, Wide, blocks::granules_of};
+use crate::sync::SpinLock;
+use core::{
+    alloc::{GlobalAlloc, Layout},
+    mem::MaybeUninit,
+    ptr::{NonNull, null_mut},
+};
+use lock_api::{Mutex, MutexGuard, RawMutex};
+
+/// Asked when a request can't be met, with the heap to claim memory for, or to trim. `true`: try again. Must not
+/// allocate from this heap otherwise: it is locked.
+pub type OutOfMemory<S> = fn(&mut RegionHeap<S>, Layout) -> bool;
+
+/// A [`RegionHeap`] for many callers: one lock around each call. Usually a `static`.
+///
+/// `L` must fit the callers: [`SpinLock`] for threads and CPUs that are not interrupted by others of this heap's
+/// callers; a lock that masks interrupts where interrupt handlers allocate.
+#[derive(Debug)]
+pub struct LockedHeap<L: RawMutex = SpinLock, S: Scale = Wide> {
+    heap: Mutex<L, RegionHeap<S>>,
+    out_of_memory: OutOfMemory<S>,
+}
+
+impl<L: RawMutex, S: Scale> LockedHeap<L, S> {
+    /// A heap without memory: it refuses every request until it has claimed some.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self::with_oom(|_, _| false)
+    }
+
+    /// Likewise, with somebody to ask when it runs out of memory, and already at the first request.
+    #[must_use]
+    pub const fn with_oom(handler: OutOfMemory<S>) -> Self {
+        Self { heap: Mutex::const_new(L::INIT, RegionHeap::empty()), out_of_memory: handler }
+    }
+
+    /// The heap itself, locked.
+    pub fn lock(&self) -> MutexGuard<'_, L, RegionHeap<S>> {
+        self.heap.lock()
+    }
+
+    /// See [`RegionHeap::claim`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Safety
+    /// As there.
+    pub unsafe fn claim(&self, start: *mut u8, bytes: usize) -> Result<usize, ClaimError> {
+        // SAFETY: the caller's promise.
+        unsafe { self.lock().claim(start, bytes) }
+    }
+
+    /// See [`RegionHeap::claim_static`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn claim_static(
+        &self,
+        memory: &'static mut [MaybeUninit<u8>],
+    ) -> Result<usize, ClaimError> {
+        self.lock().claim_static(memory)
+    }
+
+    /// See [`RegionHeap::stats`].
+    pub fn stats(&self) -> RegionStats {
+        self.lock().stats()
+    }
+
+    /// See [`RegionHeap::trim`].
+    pub fn trim(&self) {
+        self.lock().trim();
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn ask(&self, layout: Layout) -> *mut u8 {
+        let mut heap = self.lock();
+        loop {
+            // Another may have freed something meanwhile.
+            if let Some(block) = heap.allocate(layout) {
+                return block.as_ptr();
+            }
+            if !(self.out_of_memory)(&mut heap, layout) {
+                return null_mut();
+            }
+        }
+    }
+}
+
+// SAFETY: blocks are disjoint, aligned and as large as asked, and stay so until they are freed: R1. A
+// layout's size is at most `isize::MAX`.
+unsafe impl<L: RawMutex, S: Scale> GlobalAlloc for LockedHeap<L, S> {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let block = self.lock().allocate(layout);
+        block.map_or_else(|| self.ask(layout), NonNull::as_ptr)
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        let mut heap = self.lock();
+        // SAFETY: a block that was allocated is not null; the caller's promise.
+        unsafe { heap.deallocate(NonNull::new_unchecked(block), layout) };
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+        if granules_of(bytes) == granules_of(layout.size()) {
+            return block;
+        }
+        // SAFETY: a block that was allocated is not null; the caller's promise.
+        if unsafe { self.lock().resize_in_place(NonNull::new_unchecked(block), layout, bytes) } {
+            return block;
+        }
+        // SAFETY: the caller's promise: rounded up to the alignment, the size is at most `isize::MAX`.
+        let moved = unsafe { Layout::from_size_align_unchecked(bytes, layout.align()) };
+        // SAFETY: as above; the size is not zero.
+        let to = unsafe { self.alloc(moved) };
+        if !to.is_null() {
+            // SAFETY: two blocks, both at least this long.
+            unsafe { to.copy_from_nonoverlapping(block, layout.size().min(bytes)) };
+            // SAFETY: the caller's promise.
+            unsafe { self.dealloc(block, layout) };
+        }
+        to
+    }
+}

@@ -1,0 +1,155 @@
+//! How a region heap is shaped: the width of its links, its bins, its caches. Floor: annex.
+//!
+//! Sizes are counted in *granules* of eight bytes. Free blocks hang in bins: one a size below
+//! [`Scale::EXACT`] granules, four a doubling above.
+
+use crate::misuse::Misuse;
+
+/// Bytes of a granule: the grain of sizes and addresses.
+pub const GRANULE: usize = 8;
+/// The smallest block, in granules: a free one holds two links and its size twice.
+pub const SMALLEST: usize = 2;
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for u16 {}
+    impl Sealed for u32 {}
+}
+
+/// Number of a granule in its region, as free blocks store it. Zero is "none".
+pub trait Link: sealed::Sealed + Copy + 'static {
+    /// Granules that a region may have.
+    const MOST: usize;
+    /// The link to this granule, whose number is below [`Link::MOST`].
+    fn to(granule: usize) -> Self;
+    /// The granule.
+    fn granule(self) -> usize;
+}
+
+macro_rules! link {
+    ($($int:ty),*) => {$(
+        impl Link for $int {
+            // As much as a `usize` can address, where that is less.
+            const MOST: usize = if size_of::<$int>() < size_of::<usize>() {
+                <$int>::MAX as usize
+            } else {
+                usize::MAX / 2 / GRANULE
+            };
+            #[inline(always)]
+            fn to(granule: usize) -> Self {
+                debug_assert!(granule <= Self::MOST);
+                granule as Self
+            }
+            #[inline(always)]
+            fn granule(self) -> usize {
+                self as usize
+            }
+        }
+    )*};
+}
+link!(u16, u32);
+
+/// The shape of a region heap, fixed at compile time. Presets: [`Micro`], [`Mini`], [`Wide`], and
+/// [`Bounded`] of each.
+pub trait Scale: 'static {
+    /// How wide links are: `u16` for regions up to 512 KiB, `u32` up to 32 GiB.
+    type Link: Link;
+    /// Sizes below this many granules have a bin each; a power of two, at least 4.
+    const EXACT: usize;
+    /// Freed blocks of fewer granules than this are kept as they are for the next request of their size; 0:
+    /// none are.
+    const CACHED: usize;
+    /// The part of a region that the caches may hold, as a shift: 6 is a 64th.
+    const CACHE_SHIFT: u32 = 6;
+    /// Whether every call ends after a constant number of steps. A block of an awkward size or alignment may
+    /// then be refused although a longer search would have found one, and so may the last 64th of a region.
+    const BOUNDED: bool = false;
+
+    /// What to do about a program's mistake. Must not return to the faulty call, nor call the heap.
+    #[cold]
+    fn misuse(misuse: Misuse) -> ! {
+        panic!("{:#x}: {}", misuse.address, misuse.kind.reason())
+    }
+}
+
+/// The least code and the least memory for control: microcontrollers whose flash is short.
+#[derive(Debug)]
+pub enum Micro {}
+
+impl Scale for Micro {
+    type Link = u16;
+    const EXACT: usize = 32;
+    const CACHED: usize = 0;
+
+    fn misuse(misuse: Misuse) -> ! {
+        // No number: formatting would be most of the code.
+        panic!("{}", misuse.kind.reason())
+    }
+}
+
+/// Microcontrollers: regions up to 512 KiB.
+#[derive(Debug)]
+pub enum Mini {}
+
+impl Scale for Mini {
+    type Link = u16;
+    const EXACT: usize = 64;
+    const CACHED: usize = 64;
+}
+
+/// Regions up to 32 GiB.
+#[derive(Debug)]
+pub enum Wide {}
+
+impl Scale for Wide {
+    type Link = u32;
+    const EXACT: usize = 256;
+    const CACHED: usize = 256;
+}
+
+/// The same scale, with a bound for every call: see [`Scale::BOUNDED`].
+#[derive(Debug)]
+pub struct Bounded<S>(core::marker::PhantomData<S>);
+
+impl<S: Scale> Scale for Bounded<S> {
+    type Link = S::Link;
+    const EXACT: usize = S::EXACT;
+    const CACHED: usize = S::CACHED;
+    const CACHE_SHIFT: u32 = S::CACHE_SHIFT;
+    const BOUNDED: bool = true;
+
+    fn misuse(misuse: Misuse) -> ! {
+        S::misuse(misuse)
+    }
+}
+
+/// Bins a doubling, as a power of two.
+const STEP_BITS: u32 = 2;
+
+/// Bins in all.
+pub const fn bins<S: Scale>() -> usize {
+    log_bin::<S>(<S::Link as Link>::MOST) + 1
+}
+
+/// The bin that free blocks of this many granules hang in.
+#[inline(always)]
+pub const fn bin_of<S: Scale>(granules: usize) -> usize {
+    const {
+        assert!(S::EXACT.is_power_of_two() && S::EXACT >= 4, "exact bins: a power of two");
+        assert!(S::CACHED <= S::EXACT, "caches are for sizes that have a bin each");
+    }
+    if granules < S::EXACT { granules } else { log_bin::<S>(granules) }
+}
+
+#[inline(always)]
+const fn log_bin<S: Scale>(granules: usize) -> usize {
+    let log = granules.ilog2();
+    let steps = ((log as usize) << STEP_BITS) + (granules >> (log - STEP_BITS));
+    steps + const { S::EXACT - ((S::EXACT.ilog2() as usize) << STEP_BITS) - (1 << STEP_BITS) }
+}
+
+/// The first bin of which every block has at least this many granules.
+#[inline(always)]
+pub const fn bin_above<S: Scale>(granules: usize) -> usize {
+    if granules < S::EXACT { granules } else { log_bin::<S>(granules - 1) + 1 }
+}
