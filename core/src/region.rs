@@ -112,32 +112,48 @@ impl<S: Scale> RegionHeap<S> {
     /// A block; `None` if there is no memory for it.
     #[inline(always)]
     pub fn allocate(&mut self, layout: Layout) -> Option<NonNull<u8>> {
-        if S::CACHED > 0
-            && layout.align() <= GRANULE
+        let granules = granules_of(layout.size());
+        if layout.align() <= GRANULE
             && let Some(ground) = self.first
         {
-            let block = ground.pop(granules_of(layout.size()));
+            let block = ground.pop(granules);
             if block != 0 {
                 return Some(ground.start(block));
             }
+            return self.allocate_warm(ground, layout, granules);
         }
-        self.allocate_warm(layout)
+        self.allocate_elsewhere(layout)
     }
 
     #[inline(never)]
-    fn allocate_warm(&mut self, layout: Layout) -> Option<NonNull<u8>> {
+    fn allocate_warm(
+        &mut self,
+        ground: Ground<S>,
+        layout: Layout,
+        granules: usize,
+    ) -> Option<NonNull<u8>> {
+        let block = ground.take_missed(granules);
+        if block != 0 {
+            return Some(ground.start(block));
+        }
+        self.allocate_elsewhere(layout)
+    }
+
+    #[inline(never)]
+    fn allocate_elsewhere(&mut self, layout: Layout) -> Option<NonNull<u8>> {
         let granules = granules_of(layout.size());
-        let mut region = self.first;
-        while let Some(ground) = region {
+        for ground in self.regions() {
             let block = if layout.align() > GRANULE {
                 ground.take_aligned(granules, layout.align() / GRANULE)
             } else {
-                ground.take_missed(granules)
+                match ground.pop(granules) {
+                    0 => ground.take_missed(granules),
+                    block => block,
+                }
             };
             if block != 0 {
                 return Some(ground.start(block));
             }
-            region = ground.get(|control| control.next);
         }
         self.last_resort(layout)
     }

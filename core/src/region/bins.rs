@@ -3,7 +3,7 @@
 
 use super::{
     ground::Ground,
-    scale::{Scale, bin_above, bin_of},
+    scale::{Scale, bin_of, bins},
 };
 
 const WORD_BITS: usize = usize::BITS as usize;
@@ -34,13 +34,13 @@ impl<S: Scale> Ground<S> {
         let (next, previous) = (self.next(block), self.previous(block));
         if previous == 0 {
             let bin = if granules < S::EXACT { granules } else { self.bin(block) };
-            return self.head(bin) == block && self.unlink_first(bin, block, next);
+            return (!S::GUARDED || self.head(bin) == block) && self.unlink_first(bin, block, next);
         }
-        if self.next(previous) != block {
+        if S::GUARDED && self.next(previous) != block {
             return false;
         }
         if next != 0 {
-            if self.previous(next) != block {
+            if S::GUARDED && self.previous(next) != block {
                 return false;
             }
             self.set_previous(next, previous);
@@ -55,7 +55,7 @@ impl<S: Scale> Ground<S> {
         if next == 0 {
             self.set_map(bin / WORD_BITS, self.map(bin / WORD_BITS) & !(1 << (bin % WORD_BITS)));
         } else {
-            if self.previous(next) != block {
+            if S::GUARDED && self.previous(next) != block {
                 return false;
             }
             self.set_previous(next, 0);
@@ -64,34 +64,22 @@ impl<S: Scale> Ground<S> {
         true
     }
 
-    /// The first bin from `bin` on that has a block.
+    /// The first bin from `bin` on that has a block; the number of bins if there is none (R3).
     #[inline(always)]
-    pub fn bin_from(self, bin: usize) -> Option<usize> {
+    pub fn bin_from(self, bin: usize) -> usize {
         let mut word = bin / WORD_BITS;
-        if word >= Self::WORDS {
-            return None;
-        }
-        let mut bins = self.map(word) & usize::MAX << (bin % WORD_BITS);
-        while bins == 0 {
+        let mut found = self.map(word) >> (bin % WORD_BITS) << (bin % WORD_BITS);
+        while found == 0 {
             word += 1;
-            if word == Self::WORDS {
-                return None;
-            }
-            bins = self.map(word);
+            found = self.map(word);
         }
-        Some(word * WORD_BITS + bins.trailing_zeros() as usize)
-    }
-
-    /// The first bin of which every block has at least this many granules, and its first block.
-    #[inline(always)]
-    pub fn find(self, granules: usize) -> Option<(usize, usize)> {
-        self.bin_from(bin_above::<S>(granules)).map(|bin| (bin, self.head(bin)))
+        word * WORD_BITS + found.trailing_zeros() as usize
     }
 
     /// The first block, by bins, that `fits` says yes to; 0 if there is none. As long as there are blocks.
     pub fn search(self, granules: usize, fits: impl Fn(usize, usize) -> bool) -> usize {
-        let mut from = bin_of::<S>(granules);
-        while let Some(bin) = self.bin_from(from) {
+        let mut bin = self.bin_from(bin_of::<S>(granules));
+        while bin != bins::<S>() {
             let mut block = self.head(bin);
             while block != 0 {
                 if fits(block, self.size(block)) {
@@ -99,7 +87,7 @@ impl<S: Scale> Ground<S> {
                 }
                 block = self.next(block);
             }
-            from = bin + 1;
+            bin = self.bin_from(bin + 1);
         }
         0
     }

@@ -5,7 +5,7 @@
 
 use super::{
     ground::Ground,
-    scale::{GRANULE, SMALLEST, Scale, bin_of},
+    scale::{GRANULE, SMALLEST, Scale, bin_above, bin_of, bins},
 };
 use crate::misuse::{Misuse, MisuseKind};
 use core::ptr::NonNull;
@@ -35,7 +35,6 @@ impl<S: Scale> Ground<S> {
         if block == 0 {
             return 0;
         }
-        self.expect(block < self.get(|control| control.limit), block);
         self.expect(self.bits(block) & 0b11 == CACHED, block);
         self.set_cache(granules, self.next(block));
         self.edit(|control| control.cached -= granules);
@@ -43,9 +42,37 @@ impl<S: Scale> Ground<S> {
         block
     }
 
+    /// Number of the granule that begins at this address; beyond the limit for all others.
+    #[inline(always)]
+    pub fn granule_at(self, address: NonNull<u8>) -> usize {
+        let offset = address.addr().get().wrapping_sub(self.base().addr().get());
+        // An address inside a granule has low bits, which the rotation makes the highest.
+        offset.rotate_right(GRANULE.ilog2())
+    }
+
+    /// Stops the program unless a live block begins here.
+    pub fn check(self, address: NonNull<u8>, block: usize) {
+        if self.bits(block) & 0b11 != LIVE {
+            self.accuse(address, block);
+        }
+    }
+
+    /// Frees the block that begins at `address`, which is granule `block`. Stops the program if no live one does.
+    #[inline(always)]
+    pub fn free(self, address: NonNull<u8>, block: usize, granules: usize) {
+        let bits = self.bits(block - 1);
+        // A last bit is followed by the first of a block that is not in a bin: only a live block has 1, 0.
+        if (bits ^ LIVE << 1) & 0b110 != 0 {
+            self.accuse(address, block);
+        }
+        if !self.push(block, granules) {
+            self.give_spilled(block, granules, bits & 1 != 0);
+        }
+    }
+
     /// Puts a live block into the cache of its size, if there is room.
     #[inline(always)]
-    pub fn push(self, block: usize, granules: usize) -> bool {
+    fn push(self, block: usize, granules: usize) -> bool {
         if granules >= S::CACHED {
             return false;
         }
@@ -58,40 +85,8 @@ impl<S: Scale> Ground<S> {
         self.set_size_before(block + SMALLEST, 0);
         self.set_next(block, self.cache(granules));
         self.set_cache(granules, block);
-        self.flip(block, CACHED ^ LIVE);
+        self.flip(block - 1, (CACHED ^ LIVE) << 1);
         true
-    }
-
-    /// Number of the granule that begins at this address; beyond the limit for all others.
-    #[inline(always)]
-    pub fn granule_at(self, address: NonNull<u8>) -> usize {
-        let offset = address.addr().get().wrapping_sub(self.base().addr().get());
-        // An address inside a granule has low bits, which the rotation makes the highest.
-        offset.rotate_right(GRANULE.ilog2())
-    }
-
-    /// Frees the block that begins at `address`, which is granule `block`.
-    #[inline(always)]
-    pub fn free(self, address: NonNull<u8>, block: usize, granules: usize) {
-        self.check(address, block);
-        if !self.push(block, granules) {
-            self.give_spilled(block, granules);
-        }
-    }
-
-    /// Stops the program unless a live block begins here.
-    #[inline(always)]
-    pub fn check(self, address: NonNull<u8>, block: usize) {
-        if !self.is_live(block) {
-            self.accuse(address, block);
-        }
-    }
-
-    /// Whether a live block begins here.
-    #[inline(always)]
-    fn is_live(self, block: usize) -> bool {
-        // A last bit is followed by the first of a block that is not in a bin: only a live block has 1, 0.
-        self.bits(block) & 0b11 == LIVE
     }
 
     /// Takes a block out of the bins; 0 if none will do.
@@ -100,30 +95,44 @@ impl<S: Scale> Ground<S> {
         if granules >= S::EXACT {
             return self.take_long(granules);
         }
-        let first = self.head(granules);
-        if first != 0 {
-            return self.carve(granules, first, 0, granules);
+        let mut bin = granules;
+        let mut block = self.head(bin);
+        if block == 0 {
+            // Not from the bin in between: a block of one granule could not be told from the others.
+            bin = self.bin_from(bin_above::<S>(granules + SMALLEST));
+            if bin == bins::<S>() {
+                return 0;
+            }
+            block = self.head(bin);
         }
-        // Not from the bin in between: a block of one granule could not be told from the others.
-        self.find(granules + SMALLEST).map_or(0, |(bin, block)| self.carve(bin, block, 0, granules))
+        self.carve(bin, block, 0, granules)
     }
 
     #[inline(never)]
     fn take_long(self, granules: usize) -> usize {
-        let own = bin_of::<S>(granules);
-        let first = self.head(own);
-        if first != 0 && fits(self.size(first), granules) {
-            return self.carve(own, first, 0, granules);
+        let mut bin = bin_of::<S>(granules);
+        let mut block = self.head(bin);
+        if block == 0 || !fits(self.size(block), granules) {
+            bin = self.bin_from(bin_above::<S>(granules + SMALLEST));
+            if bin == bins::<S>() {
+                return 0;
+            }
+            block = self.head(bin);
         }
-        self.find(granules + SMALLEST).map_or(0, |(bin, block)| self.carve(bin, block, 0, granules))
+        self.carve(bin, block, 0, granules)
     }
 
     /// Takes a block whose first byte is at a multiple of `align` granules, a power of two above 1.
     #[inline(never)]
     pub fn take_aligned(self, granules: usize, align: usize) -> usize {
         // What lies before the block is a block too, and so is what lies behind it.
-        let found = self.find(granules + align + 2 * SMALLEST);
-        found.map_or(0, |(bin, block)| self.carve(bin, block, self.gap(block, align), granules))
+        let least = granules + align + 2 * SMALLEST;
+        let bin = self.bin_from(bin_above::<S>(least));
+        if bin == bins::<S>() {
+            return 0;
+        }
+        let block = self.head(bin);
+        self.carve(bin, block, self.gap(block, align), granules)
     }
 
     /// Looks at every free block that is large enough.
@@ -138,7 +147,7 @@ impl<S: Scale> Ground<S> {
             return 0;
         }
         let size = self.size(block);
-        self.expect(self.size_before(block + size) == size && self.unlink(block, size), block);
+        self.expect(self.agrees(block, size) && self.unlink(block, size), block);
         self.cut(block, size, self.gap(block, align), granules)
     }
 
@@ -154,8 +163,10 @@ impl<S: Scale> Ground<S> {
     #[inline(always)]
     fn carve(self, bin: usize, block: usize, gap: usize, granules: usize) -> usize {
         let size = self.size(block);
-        let intact = self.size_before(block + size) == size;
-        self.expect(intact && self.unlink_first(bin, block, self.next(block)), block);
+        self.expect(
+            self.agrees(block, size) && self.unlink_first(bin, block, self.next(block)),
+            block,
+        );
         self.cut(block, size, gap, granules)
     }
 
@@ -165,7 +176,7 @@ impl<S: Scale> Ground<S> {
     fn cut(self, block: usize, size: usize, gap: usize, granules: usize) -> usize {
         self.edit(|control| {
             control.free -= granules;
-            control.low = control.low.min(control.free);
+            control.note();
         });
         let live = block + gap;
         if gap > 0 {
@@ -182,19 +193,22 @@ impl<S: Scale> Ground<S> {
         live
     }
 
-    /// Gives a live block back to the bins, joined with its free neighbours.
+    /// Gives a live block back to the bins, joined with its free neighbours. `joins`: the bit before it is set.
     #[inline(always)]
-    pub fn give(self, block: usize, granules: usize) {
+    pub fn give(self, block: usize, granules: usize, joins: bool) {
         let (mut first, mut end) = (block, block + granules);
-        self.edit(|control| control.free += granules);
+        self.edit(|control| {
+            control.free += granules;
+            control.note();
+        });
         // The bit before the block, and its own.
         let mut flip = 0b10;
-        if self.bits(block - 1) & 1 != 0 {
+        if joins {
             let size = self.size_before(block);
             if size != 0 {
                 first = block.wrapping_sub(size);
                 self.expect(
-                    size < block && self.size(first) == size && self.unlink(first, size),
+                    (!S::GUARDED || self.size(first) == size) && self.unlink(first, size),
                     block,
                 );
                 flip = 0b11;
@@ -205,7 +219,7 @@ impl<S: Scale> Ground<S> {
             let size = self.size(end);
             let free = end;
             end += size;
-            self.expect(self.size_before(end) == size && self.unlink(free, size), free);
+            self.expect(self.agrees(free, size) && self.unlink(free, size), free);
         } else {
             self.flip_one(end - 1);
         }
@@ -223,7 +237,7 @@ impl<S: Scale> Ground<S> {
             return false;
         }
         if next != 0 {
-            self.expect(self.size_before(end + next) == next && self.unlink(end, next), end);
+            self.expect(self.agrees(end, next) && self.unlink(end, next), end);
         } else {
             self.flip_one(end - 1);
         }
@@ -235,7 +249,7 @@ impl<S: Scale> Ground<S> {
         }
         self.edit(|control| {
             control.free = control.free + old - new;
-            control.low = control.low.min(control.free);
+            control.note();
         });
         true
     }
@@ -249,7 +263,7 @@ impl<S: Scale> Ground<S> {
                 if block == 0 {
                     break;
                 }
-                self.give(block, granules);
+                self.give(block, granules, self.bits(block - 1) & 1 != 0);
             }
         }
     }
@@ -257,7 +271,7 @@ impl<S: Scale> Ground<S> {
     /// WARM: [`Ground::take`] for a size whose cache was empty.
     #[inline(always)]
     pub fn take_missed(self, granules: usize) -> usize {
-        if granules < S::CACHED {
+        if granules < S::CACHED && !S::BOUNDED {
             self.edit(|control| control.missed = control.missed.wrapping_add(1));
         }
         self.take(granules)
@@ -266,14 +280,15 @@ impl<S: Scale> Ground<S> {
     /// WARM: [`Ground::give`] for a size whose cache was full. In a scale that is not bounded, blocks that are
     /// cached but not asked for make way now and then.
     #[inline(never)]
-    pub fn give_spilled(self, block: usize, granules: usize) {
-        if granules < S::CACHED {
+    fn give_spilled(self, block: usize, granules: usize, joins: bool) {
+        if granules < S::CACHED && !S::BOUNDED {
             self.edit(|control| control.spilled = control.spilled.wrapping_add(1));
-            if !S::BOUNDED && self.get(|control| control.spilled).is_multiple_of(STALE) {
+            if self.get(|control| control.spilled).is_multiple_of(STALE) {
                 self.flush();
+                return self.give(block, granules, self.bits(block - 1) & 1 != 0);
             }
         }
-        self.give(block, granules);
+        self.give(block, granules, joins);
     }
 
     /// Stops the program: this is not the start of a live block.
@@ -287,6 +302,12 @@ impl<S: Scale> Ground<S> {
             MisuseKind::Interior
         };
         S::misuse(Misuse { kind, address: address.addr().get(), block_bytes: 0, owner: 0 })
+    }
+
+    /// Whether the size at a free block's end is the one at its start.
+    #[inline(always)]
+    fn agrees(self, block: usize, size: usize) -> bool {
+        !S::GUARDED || self.size_before(block + size) == size
     }
 
     /// Stops the program if what free memory holds has been overwritten.

@@ -2,7 +2,7 @@
 
 use super::{
     ground::{Control, Ground},
-    scale::{GRANULE, Link, SMALLEST, Scale},
+    scale::{GRANULE, Link, SMALLEST, Scale, bins},
 };
 use core::{fmt, ptr::NonNull};
 
@@ -79,10 +79,12 @@ impl<S: Scale> Ground<S> {
         };
         // SAFETY: as above; `base` is aligned for it.
         unsafe { ground.control().write(control) };
+        let end = bins::<S>();
+        ground.set_map(end / usize::BITS as usize, 1 << (end % usize::BITS as usize));
         // The edge looks live, and so does everything, until it is given.
         ground.flip_one(granules);
         ground.flip_one(first);
-        ground.give(first, free);
+        ground.give(first, free, false);
         ground.edit(|control| control.low = free);
         Ok((ground, granules))
     }

@@ -17,7 +17,8 @@
 //!   bins. The bit of the edge is 1, the bit before `first` 0: neither looks like a free neighbour.
 //! * R2 A block in a bin of size `n` holds, as links: next, previous, `n`; and `n` again at its end. A cached one:
 //!   next; and, if it has but two granules, 0 at its end.
-//! * R3 A bit of the map is set if and only if the bin has a block.
+//! * R3 A bit of the map is set if and only if the bin has a block. The bit past the last bin's always is: there a
+//!   search ends.
 //! * R4 Between calls every granule number in control data and in free blocks is one of R1's. A program that
 //!   writes to memory that it has given up breaks this; what is read there is compared with the bits, or with
 //!   the copy at the block's other end, before it is acted upon.
@@ -37,7 +38,7 @@ pub struct Control<S: Scale> {
     pub limit: usize,
     /// In bins.
     pub free: usize,
-    /// The least that `free` ever was.
+    /// The least that `free` ever was; not kept in a bounded scale.
     pub low: usize,
     /// In caches.
     pub cached: usize,
@@ -49,6 +50,18 @@ pub struct Control<S: Scale> {
     pub spilled: u32,
     /// Requests that could not be met.
     pub refused: u32,
+}
+
+impl<S: Scale> Control<S> {
+    /// After a change of `free`: the caches may hold a quarter of it. A bounded scale does not empty them for a
+    /// request that would be refused; there the limit stays as it was set, and nothing is noted.
+    #[inline(always)]
+    pub fn note(&mut self) {
+        if !S::BOUNDED {
+            self.low = self.low.min(self.free);
+            self.budget = self.free / 4;
+        }
+    }
 }
 
 /// Where a region is; all that the heap holds of it.
@@ -73,8 +86,8 @@ impl<S: Scale> PartialEq for Ground<S> {
 impl<S: Scale> Ground<S> {
     const LINK: usize = size_of::<S::Link>();
     const MAP: usize = size_of::<Control<S>>();
-    /// Words of the map.
-    pub const WORDS: usize = bins::<S>().div_ceil(usize::BITS as usize);
+    /// Words of the map: it has one bit more than there are bins.
+    pub const WORDS: usize = bins::<S>() / usize::BITS as usize + 1;
     const HEADS: usize = Self::MAP + Self::WORDS * size_of::<usize>();
     const CACHES: usize = Self::HEADS + bins::<S>() * Self::LINK;
     const BITS: usize = Self::CACHES + S::CACHED * Self::LINK;

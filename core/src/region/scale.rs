@@ -64,6 +64,9 @@ pub trait Scale: 'static {
     /// Whether every call ends after a constant number of steps. A block of an awkward size or alignment may
     /// then be refused although a longer search would have found one, and so may the last 64th of a region.
     const BOUNDED: bool = false;
+    /// Whether links in free blocks are compared with what they lead to before they are followed, so that a
+    /// program which writes to memory that it gave up is stopped, and not the heap led astray.
+    const GUARDED: bool = true;
 
     /// What to do about a program's mistake. Must not return to the faulty call, nor call the heap.
     #[cold]
@@ -93,7 +96,7 @@ pub enum Mini {}
 
 impl Scale for Mini {
     type Link = u16;
-    const EXACT: usize = 64;
+    const EXACT: usize = 128;
     const CACHED: usize = 64;
 }
 
@@ -107,7 +110,7 @@ impl Scale for Wide {
     const CACHED: usize = 256;
 }
 
-/// The same scale, with a bound for every call: see [`Scale::BOUNDED`].
+/// The same scale, with a bound for every call: see [`Scale::BOUNDED`]. Frees are checked as ever, links are not.
 #[derive(Debug)]
 pub struct Bounded<S>(core::marker::PhantomData<S>);
 
@@ -117,6 +120,7 @@ impl<S: Scale> Scale for Bounded<S> {
     const CACHED: usize = S::CACHED;
     const CACHE_SHIFT: u32 = S::CACHE_SHIFT;
     const BOUNDED: bool = true;
+    const GUARDED: bool = false;
 
     fn misuse(misuse: Misuse) -> ! {
         S::misuse(misuse)
@@ -143,7 +147,8 @@ pub const fn bin_of<S: Scale>(granules: usize) -> usize {
 
 #[inline(always)]
 const fn log_bin<S: Scale>(granules: usize) -> usize {
-    let log = granules.ilog2();
+    // By way of the leading zeros: one instruction where `ilog2` takes three.
+    let log = granules.leading_zeros() ^ (usize::BITS - 1);
     let steps = ((log as usize) << STEP_BITS) + (granules >> (log - STEP_BITS));
     steps + const { S::EXACT - ((S::EXACT.ilog2() as usize) << STEP_BITS) - (1 << STEP_BITS) }
 }
