@@ -4,7 +4,7 @@
 //! Blocks have no header: their size comes from the layout they are freed with. One bit for each eight bytes
 //! says where blocks begin and where free ones end, so that a free block joins its neighbours at once, and a
 //! free of anything that is not a live block's start is noticed. Free blocks hang in bins by size; small ones
-//! are kept as they are for the next request of their size, up to a 64th of the region.
+//! are kept as they are for the next request of their size, up to a part of what is free.
 //!
 //! | file | what |
 //! |---|---|
@@ -13,6 +13,7 @@
 //! | `bins` | free blocks by size |
 //! | `blocks` | take, give, resize |
 //! | `claim` | memory becomes a region |
+//! | `stats`, `turn` | what it holds; ACE's turns over it |
 //! | `locked` | [`LockedHeap`]: the heap behind a lock |
 
 mod bins;
@@ -22,6 +23,7 @@ mod ground;
 mod locked;
 mod scale;
 mod stats;
+mod turn;
 
 pub use claim::ClaimError;
 pub use locked::{LockedHeap, OutOfMemory};
@@ -183,9 +185,9 @@ impl<S: Scale> RegionHeap<S> {
     pub unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
         let granules = granules_of(layout.size());
         if let Some(ground) = self.first {
-            let first = ground.granule_at(block);
-            if first < ground.get(|control| control.limit) {
-                return ground.free(block, first, granules);
+            let before = ground.before(block);
+            if before < ground.get(|control| control.limit) {
+                return ground.free(block, before, granules);
             }
         }
         self.deallocate_elsewhere(block, granules);
@@ -193,8 +195,8 @@ impl<S: Scale> RegionHeap<S> {
 
     #[inline(never)]
     fn deallocate_elsewhere(&mut self, block: NonNull<u8>, granules: usize) {
-        let (ground, first) = self.locate(block);
-        ground.free(block, first, granules);
+        let (ground, before) = self.locate(block);
+        ground.free(block, before, granules);
     }
 
     /// Makes a block longer or shorter where it is. `false`: it stays as it was, and the caller moves it.
@@ -209,18 +211,18 @@ impl<S: Scale> RegionHeap<S> {
         bytes: usize,
     ) -> bool {
         let (old, new) = (granules_of(layout.size()), granules_of(bytes));
-        let (ground, first) = self.locate(block);
-        ground.check(block, first);
-        ground.resize(first, old, new)
+        let (ground, before) = self.locate(block);
+        ground.check(block, before + 1);
+        ground.resize(before + 1, old, new)
     }
 
-    /// The region of a block, and its first granule there.
+    /// The region of a block, and the granule before its first.
     fn locate(&self, block: NonNull<u8>) -> (Ground<S>, usize) {
         let mut region = self.first;
         while let Some(ground) = region {
-            let first = ground.granule_at(block);
-            if first < ground.get(|control| control.limit) {
-                return (ground, first);
+            let before = ground.before(block);
+            if before < ground.get(|control| control.limit) {
+                return (ground, before);
             }
             region = ground.get(|control| control.next);
         }

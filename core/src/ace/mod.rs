@@ -13,6 +13,7 @@
 //! | `outbox` | how many blocks travel together |
 //! | `warm` | how many empty slabs are kept ready |
 //! | `promote` | which superslabs get huge pages |
+//! | `larder` | how much a heap over regions keeps for the next request of the same size |
 //! | `hold` | nothing: the smallest policy, to copy from |
 //! | `learner` | which profile the others start from |
 //! | `trial` | whether an order was worth it; if not, it is taken back |
@@ -26,6 +27,7 @@
 mod cap;
 mod hold;
 mod home;
+mod larder;
 mod learner;
 pub mod objective;
 mod order;
@@ -46,6 +48,7 @@ mod warm;
 
 pub use cap::Cap;
 pub use hold::Hold;
+pub use larder::{Larder, Ration, Stock};
 pub use learner::Learner;
 pub use order::{Act, Order, Orders, Reason};
 pub use outbox::Outbox;

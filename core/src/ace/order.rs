@@ -72,6 +72,7 @@ reasons! {
     MailRare = "mail_rare", "So little mail is sent of the class that its blocks wait long for company.";
     SlabsMissed = "slabs_missed", "Slabs were wanted and not ready.";
     SlabsRest = "slabs_rest", "Hardly any slab was wanted for a while.";
+    Missed = "missed", "Requests missed the caches although memory abounds.";
     LargeAndSteady = "large_and_steady", "The heap is large and has kept its size for a while.";
     Exploring = "exploring", "Another profile is tried for a moment.";
     Returned = "returned", "The profile that was tried is left again, to compare.";

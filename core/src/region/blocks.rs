@@ -42,12 +42,14 @@ impl<S: Scale> Ground<S> {
         block
     }
 
-    /// Number of the granule that begins at this address; beyond the limit for all others.
+    /// The granule that begins at this address, if it is one of the region's that a block may have: its number
+    /// less one. Else something not below the limit.
     #[inline(always)]
-    pub fn granule_at(self, address: NonNull<u8>) -> usize {
+    pub fn before(self, address: NonNull<u8>) -> usize {
         let offset = address.addr().get().wrapping_sub(self.base().addr().get());
-        // An address inside a granule has low bits, which the rotation makes the highest.
-        offset.rotate_right(GRANULE.ilog2())
+        // An address inside a granule has low bits, which the rotation makes the highest. Granule 0, control data,
+        // is sent after them.
+        offset.rotate_right(GRANULE.ilog2()).wrapping_sub(1)
     }
 
     /// Stops the program unless a live block begins here.
@@ -57,10 +59,11 @@ impl<S: Scale> Ground<S> {
         }
     }
 
-    /// Frees the block that begins at `address`, which is granule `block`. Stops the program if no live one does.
+    /// Frees the block that begins at `address`, after granule `before`. Stops the program if no live one does.
     #[inline(always)]
-    pub fn free(self, address: NonNull<u8>, block: usize, granules: usize) {
-        let bits = self.bits(block - 1);
+    pub fn free(self, address: NonNull<u8>, before: usize, granules: usize) {
+        let bits = self.bits(before);
+        let block = before + 1;
         // A last bit is followed by the first of a block that is not in a bin: only a live block has 1, 0.
         if (bits ^ LIVE << 1) & 0b110 != 0 {
             self.accuse(address, block);
@@ -296,7 +299,9 @@ impl<S: Scale> Ground<S> {
     #[inline(never)]
     fn accuse(self, address: NonNull<u8>, granule: usize) -> ! {
         let around = |block: usize, size: usize| block <= granule && granule < block + size;
-        let kind = if self.bits(granule) & 0b11 == CACHED || self.search(SMALLEST, around) != 0 {
+        let kind = if granule == self.get(|control| control.limit) {
+            MisuseKind::Foreign
+        } else if self.bits(granule) & 0b11 == CACHED || self.search(SMALLEST, around) != 0 {
             MisuseKind::DoubleFree
         } else {
             MisuseKind::Interior

@@ -4,6 +4,7 @@ use super::{
     ground::{Control, Ground},
     scale::{GRANULE, Link, SMALLEST, Scale, bins},
 };
+use crate::ace::Larder;
 use core::{fmt, ptr::NonNull};
 
 /// Why memory was not taken. The heap is as it was.
@@ -76,13 +77,14 @@ impl<S: Scale> Ground<S> {
             missed: 0,
             spilled: 0,
             refused: 0,
+            larder: Larder::new(S::CACHE_SHIFT as u8),
         };
         // SAFETY: as above; `base` is aligned for it.
         unsafe { ground.control().write(control) };
         let end = bins::<S>();
         ground.set_map(end / usize::BITS as usize, 1 << (end % usize::BITS as usize));
-        // The edge looks live, and so does everything, until it is given.
-        ground.flip_one(granules);
+        ground.flip(granules, 0b11);
+        // All of it looks live, until it is given.
         ground.flip_one(first);
         ground.give(first, free, false);
         ground.edit(|control| control.low = free);

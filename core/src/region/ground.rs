@@ -14,7 +14,8 @@
 //!
 //! Invariants:
 //! * R1 Blocks, and nothing else, fill the granules from `first` to `limit`, and no two neighbours are both in
-//!   bins. The bit of the edge is 1, the bit before `first` 0: neither looks like a free neighbour.
+//!   bins. The bit before `first` is 0, and those of the edge and of what would follow it are 1: neither looks
+//!   like a free neighbour, nor like a live block.
 //! * R2 A block in a bin of size `n` holds, as links: next, previous, `n`; and `n` again at its end. A cached one:
 //!   next; and, if it has but two granules, 0 at its end.
 //! * R3 A bit of the map is set if and only if the bin has a block. The bit past the last bin's always is: there a
@@ -24,6 +25,7 @@
 //!   the copy at the block's other end, before it is acted upon.
 
 use super::scale::{GRANULE, Link, Scale, bins};
+use crate::ace::Larder;
 use core::{marker::PhantomData, ptr::NonNull};
 
 /// What a region knows about itself, at its start. Sizes in granules.
@@ -48,18 +50,20 @@ pub struct Control<S: Scale> {
     pub missed: u32,
     /// Frees of a cached size that found the caches full.
     pub spilled: u32,
-    /// Requests that could not be met.
+    /// Requests that could not be met at once.
     pub refused: u32,
+    /// How ACE sees the region.
+    pub larder: Larder,
 }
 
 impl<S: Scale> Control<S> {
-    /// After a change of `free`: the caches may hold a quarter of it. A bounded scale does not empty them for a
+    /// After a change of `free`: the caches may hold a part of it. A bounded scale does not empty them for a
     /// request that would be refused; there the limit stays as it was set, and nothing is noted.
     #[inline(always)]
     pub fn note(&mut self) {
         if !S::BOUNDED {
             self.low = self.low.min(self.free);
-            self.budget = self.free / 4;
+            self.budget = self.free >> self.larder.share();
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The region heap behind a lock: a global allocator. Floor: annex.
 
 use super::{ClaimError, RegionHeap, RegionStats, Scale, Wide, blocks::granules_of};
-use crate::sync::SpinLock;
+use crate::{ace::Reason, sync::SpinLock};
 use core::{
     alloc::{GlobalAlloc, Layout},
     mem::MaybeUninit,
@@ -72,6 +72,11 @@ impl<L: RawMutex, S: Scale> LockedHeap<L, S> {
     /// See [`RegionHeap::trim`].
     pub fn trim(&self) {
         self.lock().trim();
+    }
+
+    /// See [`RegionHeap::turn`].
+    pub fn turn(&self, now_ms: u64) -> Option<Reason> {
+        self.lock().turn(now_ms)
     }
 
     #[cold]

@@ -59,8 +59,9 @@ pub trait Scale: 'static {
     /// Freed blocks of fewer granules than this are kept as they are for the next request of their size; 0:
     /// none are.
     const CACHED: usize;
-    /// The part of a region that the caches may hold, as a shift: 6 is a 64th.
-    const CACHE_SHIFT: u32 = 6;
+    /// The part of the free memory that the caches may hold, as a shift: 3 is an eighth. Of all memory in a scale
+    /// that is bounded.
+    const CACHE_SHIFT: u32 = 3;
     /// Whether every call ends after a constant number of steps. A block of an awkward size or alignment may
     /// then be refused although a longer search would have found one, and so may the last 64th of a region.
     const BOUNDED: bool = false;
@@ -108,6 +109,7 @@ impl Scale for Wide {
     type Link = u32;
     const EXACT: usize = 256;
     const CACHED: usize = 256;
+    const CACHE_SHIFT: u32 = 2;
 }
 
 /// The same scale, with a bound for every call: see [`Scale::BOUNDED`]. Frees are checked as ever, links are not.
@@ -118,7 +120,7 @@ impl<S: Scale> Scale for Bounded<S> {
     type Link = S::Link;
     const EXACT: usize = S::EXACT;
     const CACHED: usize = S::CACHED;
-    const CACHE_SHIFT: u32 = S::CACHE_SHIFT;
+    const CACHE_SHIFT: u32 = 6;
     const BOUNDED: bool = true;
     const GUARDED: bool = false;
 
