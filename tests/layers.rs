@@ -15,6 +15,7 @@ const PLAN: &[&str] = &[
     "sync",
     "pages",
     "misuse",
+    "claim",
     // lift
     "protocol",
     "protocol/turnstile",
@@ -102,6 +103,10 @@ const PLAN: &[&str] = &[
     "heap/fork",
     "heap/resize",
     "heap/turn",
+    "cores/claimed",
+    "cores/fronts",
+    "cores/spare",
+    "cores",
     "lib",
 ];
 

@@ -152,7 +152,7 @@ pub fn refill<P: Platform>(shared: &Shared<P>, class: SizeClass) -> *mut u8 {
         && let Some(local) = Local::attach(shared)
         && local.refill(class)
     {
-        return tiny::hot::pop(tiny::front::<P>(), class);
+        return tiny::hot::pop(tiny::front(shared), class);
     }
     if route == Route::TinyOnly {
         return core::ptr::null_mut();

@@ -18,7 +18,7 @@ use crate::{
     ring::Event,
     size_class::SizeClass,
     tiny::{
-        self, Local,
+        self, Front, Local,
         hot::{self, Push},
         remote, visit,
     },
@@ -48,9 +48,21 @@ impl<P: Platform> Heap<P> {
         &self.shared.dials
     }
 
+    /// The part that all threads see.
+    pub(crate) const fn shared(&self) -> &Shared<P> {
+        &self.shared
+    }
+
     /// The page provider.
     pub const fn pages(&self) -> &P::Pages {
         &self.shared.pages
+    }
+
+    /// The calling thread's front, for callers that inline HOT themselves.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn front(&self) -> &Front {
+        tiny::front(&self.shared)
     }
 
     /// A block of at least `bytes` bytes, 16-byte aligned; null if out of memory or above
@@ -66,7 +78,7 @@ impl<P: Platform> Heap<P> {
 
     #[inline(always)]
     fn alloc_class(&self, class: SizeClass) -> *mut u8 {
-        let block = hot::pop(tiny::front::<P>(), class);
+        let block = hot::pop(self.front(), class);
         if block.is_null() {
             return self.refill(class);
         }
@@ -165,7 +177,7 @@ impl<P: Platform> Heap<P> {
     #[inline(always)]
     pub unsafe fn free(&self, block: *mut u8) {
         // SAFETY: the caller's promise.
-        let pushed = unsafe { hot::push::<P::Geometry, 4>(tiny::front::<P>(), block) };
+        let pushed = unsafe { hot::push::<P::Geometry, 4>(self.front(), block) };
         self.after_push(pushed, block);
     }
 
@@ -180,8 +192,8 @@ impl<P: Platform> Heap<P> {
 
     #[cold]
     #[inline(never)]
-    fn free_cold(&self, block: *mut u8) {
-        if tiny::front::<P>().is_tired() {
+    pub(crate) fn free_cold(&self, block: *mut u8) {
+        if self.front().is_tired() {
             self.take_breath();
         }
         gate::free(&self.shared, block);
@@ -189,7 +201,7 @@ impl<P: Platform> Heap<P> {
 
     #[cold]
     #[inline(never)]
-    fn overflow(&self, class: SizeClass) {
+    pub(crate) fn overflow(&self, class: SizeClass) {
         if let Some(local) = Local::current(&self.shared) {
             local.overflow(class);
         }
@@ -224,15 +236,25 @@ impl<P: Platform> Heap<P> {
     /// As for `GlobalAlloc::dealloc`.
     #[inline(always)]
     pub unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        let front = tiny::front::<P>();
-        let pushed = if SizeClass::is_narrow(layout.size(), layout.align()) {
+        // SAFETY: the caller's promise.
+        let pushed = unsafe { self.push(block, layout) };
+        self.after_push(pushed, block);
+    }
+
+    /// The first half of [`Self::dealloc`]: what HOT can do.
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(always)]
+    pub(crate) unsafe fn push(&self, block: *mut u8, layout: Layout) -> Push {
+        let front = self.front();
+        if SizeClass::is_narrow(layout.size(), layout.align()) {
             // SAFETY: the caller's promise.
             unsafe { hot::push::<P::Geometry, 3>(front, block) }
         } else {
             // SAFETY: the caller's promise.
             unsafe { hot::push::<P::Geometry, 4>(front, block) }
-        };
-        self.after_push(pushed, block);
+        }
     }
 
     /// A zeroed block for `layout`; null if out of memory.

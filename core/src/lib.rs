@@ -55,7 +55,8 @@
 //!
 //! // SAFETY: one thread, one front, which never moves.
 //! unsafe impl Threads for Board {
-//!     fn front() -> NonNull<Front> { NonNull::new(FRONT.0.get()).expect("a static has an address") }
+//!     const INIT: Self = Board;
+//!     fn front(&self) -> NonNull<Front> { NonNull::new(FRONT.0.get()).expect("a static has an address") }
 //!     fn on_first_use() -> bool { true }
 //! }
 //!
@@ -92,6 +93,10 @@ mod address;
 pub mod arena;
 #[cfg(not(loom))]
 mod chunk;
+#[cfg(not(loom))]
+pub mod claim;
+#[cfg(not(loom))]
+pub mod cores;
 #[cfg(not(loom))]
 pub mod dials;
 #[cfg(not(loom))]
@@ -152,6 +157,8 @@ pub mod tiny;
 
 #[cfg(not(loom))]
 pub use {
+    claim::ClaimError,
+    cores::{CoreHeap, CoreId},
     dials::{ClassDial, Dial, Dials, Route},
     geometry::Geometry,
     heap::{AddressHeap, Extent, Heap},

@@ -52,6 +52,13 @@ pub unsafe trait PageProvider: Sync {
     /// [`OutOfPages`] if the address space is not to be had.
     fn reserve(&self, bytes: usize, align: usize) -> Result<Region, OutOfPages>;
 
+    /// The longest region that [`PageProvider::reserve`] would grant at this alignment, where that is known (0:
+    /// none): for memory of a fixed size, of which the heap then takes all that it can use. `None`: to be tried.
+    fn largest(&self, align: usize) -> Option<usize> {
+        let _ = align;
+        None
+    }
+
     /// Makes a part of a reserved region usable. Committing a page twice is harmless.
     ///
     /// # Errors

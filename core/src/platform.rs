@@ -8,15 +8,19 @@ pub use crate::{
 };
 use core::ptr::NonNull;
 
-/// Access to the calling thread's [`Front`].
+/// Access to the calling thread's [`Front`]. The heap keeps a value of the type, so fronts can lie beside the
+/// heap (one for each CPU of a kernel) as well as in thread-local memory.
 ///
 /// # Safety
 /// `front` returns a pointer to a `Front` that belongs to the calling thread alone, starts as
 /// [`Front::EMPTY`], never moves, and stays readable and writable until the thread has ended. At most one
 /// [`crate::Heap`] uses these fronts: a front belongs to one heap.
-pub unsafe trait Threads {
+pub unsafe trait Threads: Sync {
+    /// What a heap starts with.
+    const INIT: Self;
+
     /// The calling thread's front. On the hot path: must be `#[inline(always)]` and cheap.
-    fn front() -> NonNull<Front>;
+    fn front(&self) -> NonNull<Front>;
 
     /// Called once by a thread that has just got a heap record. Registers the hook that will call
     /// [`crate::Heap::thread_exit`]. `false`: the thread can't have one any more (it is past its
@@ -27,7 +31,7 @@ pub unsafe trait Threads {
 /// For heaps of which no thread holds anything: the shared pool serves every call, under its lock. Any number
 /// of heaps may share it.
 #[derive(Debug)]
-pub enum NoThreads {}
+pub struct NoThreads;
 
 struct FrontOfAll(Front);
 
@@ -38,8 +42,10 @@ static FRONT_OF_ALL: FrontOfAll = FrontOfAll(Front::RETIRED);
 // SAFETY: a thread with a retired front is never given a heap, and only a thread with a heap writes to its
 // front: what all may read and nobody writes is as good as a front for each.
 unsafe impl Threads for NoThreads {
+    const INIT: Self = Self;
+
     #[inline(always)]
-    fn front() -> NonNull<Front> {
+    fn front(&self) -> NonNull<Front> {
         NonNull::from(&FRONT_OF_ALL.0)
     }
 

@@ -21,7 +21,7 @@ use crate::{
     meter::{Board, Meter},
     outbox::Outbox,
     pages::PageProvider,
-    platform::Platform,
+    platform::{Platform, Threads},
     ring::{Event, Ring},
     seat::Seat,
     size_class::SizeClass,
@@ -93,6 +93,8 @@ unsafe impl Send for Pool {}
 pub struct Shared<P: Platform> {
     /// Where pages come from.
     pub pages: P::Pages,
+    /// Where fronts are found.
+    pub threads: P::Threads,
     /// Numbers that may change.
     pub dials: Dials,
     /// Times that memory was given back, as far as threads care.
@@ -113,7 +115,12 @@ pub struct Shared<P: Platform> {
 // what it points to is guarded as its own documentation says. The rest is Sync.
 unsafe impl<P: Platform> Sync for Shared<P> where P::Lock: Sync {}
 // SAFETY: nothing in it is tied to a thread.
-unsafe impl<P: Platform> Send for Shared<P> where P::Pages: Send {}
+unsafe impl<P: Platform> Send for Shared<P>
+where
+    P::Pages: Send,
+    P::Threads: Send,
+{
+}
 
 impl<P: Platform> Shared<P> {
     /// A heap that has reserved nothing yet.
@@ -156,6 +163,7 @@ impl<P: Platform> Shared<P> {
         };
         Self {
             pages,
+            threads: <P::Threads as Threads>::INIT,
             dials: Dials::new(),
             purges: RelaxedU32::new(0),
             board: Board::new(),

@@ -6,8 +6,11 @@
 #[cfg(shuttle)]
 mod scheduled;
 
+#[cfg(shuttle)]
+#[cfg(shuttle)]
+pub use core::sync::atomic::AtomicPtr;
 #[cfg(not(any(loom, shuttle)))]
-pub use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+pub use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 #[cfg(loom)]
 pub use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 #[cfg(shuttle)]

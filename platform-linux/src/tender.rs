@@ -39,7 +39,7 @@ static PEOPLED: AtomicBool = AtomicBool::new(false);
 
 /// Whether the caller is the tender.
 pub(crate) fn is_me() -> bool {
-    FRONT.load(Ordering::Relaxed) == LinuxThreads::front().addr().get()
+    FRONT.load(Ordering::Relaxed) == LinuxThreads.front().addr().get()
 }
 
 /// A turn was taken: notes what the tender wants to know.
@@ -110,7 +110,7 @@ fn make_thread(stack_bytes: Option<usize>) -> bool {
 extern "C" fn tend(_: *mut c_void) -> *mut c_void {
     // SAFETY: PR_SET_NAME reads a C string of at most 16 bytes.
     unsafe { libc::prctl(libc::PR_SET_NAME, c"ace-tender".as_ptr()) };
-    FRONT.store(LinuxThreads::front().addr().get(), Ordering::Relaxed);
+    FRONT.store(LinuxThreads.front().addr().get(), Ordering::Relaxed);
     let (mut sleep_ms, mut dull) = (SHORT_MS, 0);
     while dull < PATIENCE {
         clock::sleep_ms(sleep_ms);

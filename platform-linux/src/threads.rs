@@ -34,8 +34,10 @@ pub struct LinuxThreads;
 // SAFETY: both forms of `block` give each thread a `Block` of its own that begins as Front::EMPTY and
 // FRESH, and that lives in the thread's static TLS, so it neither moves nor goes away before the thread.
 unsafe impl Threads for LinuxThreads {
+    const INIT: Self = Self;
+
     #[inline(always)]
-    fn front() -> NonNull<Front> {
+    fn front(&self) -> NonNull<Front> {
         block().cast()
     }
 

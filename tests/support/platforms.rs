@@ -26,8 +26,10 @@ pub struct TestThreads;
 // SAFETY: a thread's own front lives in its thread-local memory, which has no destructor; a seat is
 // sat in by one thread at a time (`Seat::sit` borrows it) and its front is boxed, so it never moves.
 unsafe impl Threads for TestThreads {
+    const INIT: Self = Self;
+
     #[inline(always)]
-    fn front() -> NonNull<Front> {
+    fn front(&self) -> NonNull<Front> {
         let front = match SEAT.get() {
             seat if seat.is_null() => OWN.with(UnsafeCell::get),
             seat => seat,

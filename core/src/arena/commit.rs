@@ -70,12 +70,26 @@ impl<G: Geometry> Arena<G> {
     /// # Errors
     /// [`OutOfPages`] if not even the geometry's minimum is to be had.
     pub fn reserve<P: PageProvider>(pages: &P, heap_bytes: usize) -> Result<Self, OutOfPages> {
+        let step = G::SUPERSLAB_UNITS;
         let mut units = G::MAX_UNITS;
+        if let Some(room) = pages.largest(G::SUPERSLAB) {
+            // The most whole superslabs that fit beside their tables.
+            let fits = |units| Self::plan(units, heap_bytes, P::PAGE).total <= room;
+            let (mut most, mut too_many) = (0, units / step + 1);
+            while too_many - most > 1 {
+                let middle = most + (too_many - most) / 2;
+                if fits(middle * step) { most = middle } else { too_many = middle }
+            }
+            units = most * step;
+            if units < G::MIN_UNITS {
+                return Err(OutOfPages);
+            }
+        }
         loop {
             let plan = Self::plan(units, heap_bytes, P::PAGE);
             match pages.reserve(plan.total, G::SUPERSLAB) {
                 Ok(region) => return Ok(Self::over(region, units, &plan)),
-                Err(OutOfPages) => units = units / 2 / G::SUPERSLAB_UNITS * G::SUPERSLAB_UNITS,
+                Err(OutOfPages) => units = units / 2 / step * step,
             }
             if units < G::MIN_UNITS {
                 return Err(OutOfPages);

@@ -34,7 +34,7 @@ impl<'a, P: Platform> Local<'a, P> {
         if let Some(local) = Self::current(shared) {
             return Some(local);
         }
-        let front = front::<P>();
+        let front = front(shared);
         if front.state.get() == RETIRED {
             return None;
         }

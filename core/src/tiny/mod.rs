@@ -301,16 +301,16 @@ pub struct Local<'a, P: Platform> {
 
 /// The calling thread's front.
 #[inline(always)]
-pub fn front<'a, P: Platform>() -> &'a Front {
+pub fn front<P: Platform>(shared: &Shared<P>) -> &Front {
     // SAFETY: the promise of `Threads`: the front belongs to this thread and outlives its calls; it is
     // made of cells, so the reference may be shared with re-entrant calls.
-    unsafe { P::Threads::front().as_ref() }
+    unsafe { shared.threads.front().as_ref() }
 }
 
 impl<'a, P: Platform> Local<'a, P> {
     /// The calling thread's heap, if it has one.
     pub fn current(shared: &'a Shared<P>) -> Option<Self> {
-        let front = front::<P>();
+        let front = front(shared);
         let heap = NonNull::new(front.heap.get().cast_mut())?;
         // SAFETY: a front points to a committed record of the heaps' table while it is attached.
         let heap = unsafe { heap.as_ref() };

@@ -68,7 +68,7 @@ pub fn free_slab_block<P: Platform>(shared: &Shared<P>, block: *mut u8) {
 }
 
 fn local_for_free<P: Platform>(shared: &Shared<P>) -> Option<Local<'_, P>> {
-    let front = front::<P>();
+    let front = front(shared);
     if front.state.get() == FRESH {
         front.lone_frees.set(front.lone_frees.get() + 1);
         if front.lone_frees.get() > LONE_FREES {

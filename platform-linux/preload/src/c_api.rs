@@ -5,11 +5,8 @@
 
 use crate::counts::{self, COUNTED, Call};
 use ace_alloc_linux::{
-    HEAP, Linux,
-    core_heap::{
-        size_class::SizeClass,
-        tiny::{front, hot},
-    },
+    HEAP,
+    core_heap::{size_class::SizeClass, tiny::hot},
 };
 use core::{
     ffi::{c_int, c_void},
@@ -42,7 +39,7 @@ pub(crate) fn or_no_memory(block: *mut u8) -> *mut c_void {
 fn allocate(bytes: usize) -> *mut c_void {
     counts::wanted(Call::Malloc, bytes);
     if bytes <= SizeClass::TINY_MAX {
-        let block = hot::pop(front::<Linux>(), SizeClass::tiny(bytes));
+        let block = hot::pop(HEAP.front(), SizeClass::tiny(bytes));
         if !block.is_null() {
             return block.cast();
         }
@@ -55,7 +52,7 @@ fn allocate(bytes: usize) -> *mut c_void {
 #[inline(never)]
 fn allocate_mid(bytes: usize) -> *mut c_void {
     if bytes <= SizeClass::MAX_BYTES {
-        let block = hot::pop(front::<Linux>(), SizeClass::mid(bytes));
+        let block = hot::pop(HEAP.front(), SizeClass::mid(bytes));
         if !block.is_null() {
             return block.cast();
         }

@@ -8,15 +8,15 @@
 //! front: a thread always finds the same line, usually alone, and there is no thread-local of its own.
 
 use ace_alloc_linux::{
-    Linux,
+    LinuxThreads,
     core_heap::{
+        Threads,
         geometry::{Geometry, Host},
         size_class::SizeClass,
-        tiny::front,
     },
 };
 use core::{
-    array, ptr,
+    array,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -105,7 +105,7 @@ pub(crate) fn freed() {
 
 fn add(call: Call, of_magazine: bool) {
     // Fibonacci hashing: fronts of threads lie a stack's size apart, so their low bits are alike.
-    let front = ptr::from_ref(front::<Linux>()).addr() as u64;
+    let front = LinuxThreads::INIT.front().addr().get() as u64;
     let shard = front.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - SHARD_BITS);
     if let Some(Shard(counts)) = SHARDS.get(shard as usize) {
         // Relaxed: the counts guard nothing, and the report is written after the program's last line.

@@ -157,7 +157,9 @@ pub struct ExploredThreads;
 // SAFETY: each thread of the explorer has its own seat, which is boxed (so it never moves) and outlives
 // the thread's own code. (`Bug::Front` breaks this promise on purpose.)
 unsafe impl Threads for ExploredThreads {
-    fn front() -> NonNull<Front> {
+    const INIT: Self = Self;
+
+    fn front(&self) -> NonNull<Front> {
         let own = SEAT.with(|seat| NonNull::new(seat.front.get()));
         let own = own.expect("a seat is not at null");
         if Bug::Front.planted() {

@@ -45,8 +45,10 @@ struct Fronts;
 // SAFETY: the front lives in the thread's static memory, without a destructor of its own, begins EMPTY
 // and is used by one heap, HEAP.
 unsafe impl Threads for Fronts {
+    const INIT: Self = Self;
+
     #[inline(always)]
-    fn front() -> NonNull<Front> {
+    fn front(&self) -> NonNull<Front> {
         FRONT.with(|front| NonNull::from(front).cast())
     }
 

@@ -1,0 +1,80 @@
+//! The pages of a heap that was given its memory as one region. Floor: roof.
+
+use crate::{
+    address::align_up,
+    pages::{OutOfPages, PageProvider, Purged, Region},
+    sync::{AtomicPtr, AtomicUsize, Ordering},
+};
+use core::ptr::{NonNull, null_mut};
+
+/// The region that [`super::CoreHeap::claim`] was given first. All of it has memory, which is never given back.
+#[derive(Debug)]
+pub struct Claimed {
+    start: AtomicPtr<u8>,
+    /// 0: there is no region (yet).
+    bytes: AtomicUsize,
+}
+
+impl Claimed {
+    /// No region.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { start: AtomicPtr::new(null_mut()), bytes: AtomicUsize::new(0) }
+    }
+
+    /// The region is there from now on. One caller at a time.
+    pub(super) fn offer(&self, start: NonNull<u8>, bytes: usize) {
+        self.start.store(start.as_ptr(), Ordering::Relaxed);
+        // Release: pairs with the Acquire of `region`.
+        self.bytes.store(bytes, Ordering::Release);
+    }
+
+    /// It is not, after all: nobody has reserved it.
+    pub(super) fn withdraw(&self) {
+        self.bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// The part of the region that begins at a multiple of `align`.
+    fn aligned(&self, align: usize) -> Option<Region> {
+        let bytes = self.bytes.load(Ordering::Acquire);
+        let start = NonNull::new(self.start.load(Ordering::Relaxed))?;
+        let skipped = align_up(start.addr().get(), align) - start.addr().get();
+        let bytes = bytes.checked_sub(skipped)? & !(Self::PAGE - 1);
+        // SAFETY: `skipped` is at most the region's length.
+        (bytes > 0).then(|| Region { start: unsafe { start.add(skipped) }, bytes })
+    }
+}
+
+impl Default for Claimed {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// SAFETY: by the promise made to `claim` the region is the heap's alone, for ever. A heap reserves once, and commits
+// each page once (this provider never refuses), so zeroing it then does no harm.
+unsafe impl PageProvider for Claimed {
+    /// The largest magazine, below which a page must not be.
+    const PAGE: usize = 1024;
+
+    fn reserve(&self, bytes: usize, align: usize) -> Result<Region, OutOfPages> {
+        let whole = self.aligned(align).filter(|region| region.bytes >= bytes).ok_or(OutOfPages)?;
+        Ok(Region { bytes, ..whole })
+    }
+
+    fn largest(&self, align: usize) -> Option<usize> {
+        Some(self.aligned(align).map_or(0, |region| region.bytes))
+    }
+
+    unsafe fn commit(&self, range: Region) -> Result<(), OutOfPages> {
+        // SAFETY: the range is a part of the region, and nothing is in it yet.
+        unsafe { range.start.write_bytes(0, range.bytes) };
+        Ok(())
+    }
+
+    unsafe fn purge(&self, _: Region) -> Purged {
+        Purged::Kept
+    }
+
+    unsafe fn release(&self, _: Region) {}
+}
