@@ -83,12 +83,14 @@ const PLAN: &[&str] = &[
     // first floor
     "pool",
     "pool/chunks",
+    "pool/interrupts",
     "pool/large",
     "pool/promote",
     "pool/slabs",
     // second floor
     "tiny/hot",
     "tiny/pace",
+    "tiny/begin",
     "tiny/warm",
     "tiny/cold",
     "tiny/remote",

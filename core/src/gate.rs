@@ -4,7 +4,7 @@
 //! huge ones, null, and pointers that are not ours at all.
 
 use crate::{
-    arena::{Arena, Entry},
+    arena::{Arena, CHECKED, Entry},
     geometry::{Geometry, Placement, shape_of},
     platform::{Misuse, MisuseKind, Platform},
     pool::Shared,
@@ -67,10 +67,15 @@ pub fn free<P: Platform>(shared: &Shared<P>, block: *mut u8) {
             }
             remote::free_slab_block(shared, block);
         }
-        Place::Large(unit) => free_large(shared, address, unit),
+        Place::Large(unit) => free_large(shared, start, unit),
         Place::LargeInside => report::<P>(MisuseKind::Interior, address),
         Place::Nothing => report::<P>(MisuseKind::NeverAllocated, address),
         Place::Outside => {
+            if !Shared::<P>::may_wait() {
+                // SAFETY: the caller of `free` gives up a block, which is memory; that it is one of ours is seen
+                // when it is taken back.
+                return unsafe { shared.leave(start.as_ptr()) };
+            }
             if !shared.free_huge(start) {
                 report::<P>(MisuseKind::Foreign, address);
             }
@@ -78,14 +83,45 @@ pub fn free<P: Platform>(shared: &Shared<P>, block: *mut u8) {
     }
 }
 
-fn free_large<P: Platform>(shared: &Shared<P>, address: usize, unit: u32) {
+/// Frees what callers who may not wait have left, and ends at what can't have been freed, which is reported: its link
+/// is not to be trusted. For callers who may wait and hold nothing of the heap.
+#[cold]
+#[inline(never)]
+pub fn clear_left<P: Platform>(shared: &Shared<P>) {
+    let mut next = shared.take_left();
+    while let Some(block) = next {
+        // SAFETY: it was taken, and is freed only below.
+        next = unsafe { Shared::<P>::left_before(block) };
+        let is_live = match place(shared, block.addr().get()) {
+            Place::Slab(class) => shared.arena().is_some_and(|arena| {
+                let (slab, address) =
+                    (Slab::of(arena, block.addr().get(), class), block.addr().get());
+                slab.is_out(address) && (!CHECKED || arena.is_live(address))
+            }),
+            Place::Large(_) => true,
+            Place::Outside => shared.huge_bytes(block.addr().get()).is_some(),
+            Place::LargeInside | Place::Nothing => false,
+        };
+        // Reports what is not live.
+        free(shared, block.as_ptr());
+        if !is_live {
+            return;
+        }
+    }
+}
+
+fn free_large<P: Platform>(shared: &Shared<P>, start: NonNull<u8>, unit: u32) {
+    if !Shared::<P>::may_wait() {
+        // SAFETY: a large block is memory, and the caller gives it up.
+        return unsafe { shared.leave(start.as_ptr()) };
+    }
     if let Some(mut pool) = shared.lock() {
         // Two threads may free the same block: only one finds it still there.
         if pool.arena.route(unit) == Entry::LARGE_HEAD {
             return pool.free_large(unit);
         }
     }
-    report::<P>(MisuseKind::DoubleFree, address);
+    report::<P>(MisuseKind::DoubleFree, start.addr().get());
 }
 
 /// Whether the prefix in the tail of a slab agrees with the route table. The slab's superslab is pinned
@@ -130,6 +166,12 @@ pub fn usable_size<P: Platform>(shared: &Shared<P>, block: *mut u8) -> usize {
             if slab.is_start(address) { class.bytes() } else { misused(MisuseKind::Interior) }
         }
         Place::Large(unit) => {
+            if !Shared::<P>::may_wait()
+                && let Some(arena) = shared.arena()
+            {
+                // The caller has the block, so nobody writes its record.
+                return arena.span(unit).large_bytes();
+            }
             let bytes = shared.lock().and_then(|pool| {
                 let is_head = pool.arena.route(unit) == Entry::LARGE_HEAD;
                 is_head.then(|| pool.arena.span(unit).large_bytes())
@@ -138,6 +180,8 @@ pub fn usable_size<P: Platform>(shared: &Shared<P>, block: *mut u8) -> usize {
         }
         Place::LargeInside => misused(MisuseKind::Interior),
         Place::Nothing => misused(MisuseKind::NeverAllocated),
+        // Its length stands behind the lock.
+        Place::Outside if !Shared::<P>::may_wait() => 0,
         Place::Outside => {
             shared.huge_bytes(address).unwrap_or_else(|| misused(MisuseKind::Foreign))
         }

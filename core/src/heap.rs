@@ -97,6 +97,7 @@ impl<P: Platform> Heap<P> {
     #[cold]
     #[inline(never)]
     fn refill(&self, class: SizeClass) -> *mut u8 {
+        self.clear_left();
         let mut block = gate::refill(&self.shared, class);
         if block.is_null() && self.last_resort() {
             block = gate::refill(&self.shared, class);
@@ -110,6 +111,9 @@ impl<P: Platform> Heap<P> {
     /// so that their units can serve other classes. `false`: there is not even a pool.
     #[cold]
     fn last_resort(&self) -> bool {
+        if !Shared::<P>::may_wait() {
+            return false;
+        }
         self.shared.ring.push(Event::Denied);
         self.shared.seat.hurry();
         self.flush();
@@ -125,6 +129,7 @@ impl<P: Platform> Heap<P> {
         if bytes > isize::MAX as usize || align > isize::MAX as usize {
             return null_mut();
         }
+        self.clear_left();
         self.tick(Call::Malloc);
         let within = || self.shared.lock().and_then(|mut pool| pool.alloc_large(bytes, align));
         let beside = || self.shared.alloc_huge(bytes, align);
@@ -193,6 +198,7 @@ impl<P: Platform> Heap<P> {
     #[cold]
     #[inline(never)]
     pub(crate) fn free_cold(&self, block: *mut u8) {
+        self.clear_left();
         if self.front().is_tired() {
             self.take_breath();
         }
@@ -292,6 +298,14 @@ impl<P: Platform> Heap<P> {
         remote::send_shared(&self.shared);
     }
 
+    /// Frees what callers who may not wait had to leave.
+    #[inline(always)]
+    fn clear_left(&self) {
+        if P::INTERRUPTS && self.shared.has_left() && Shared::<P>::may_wait() {
+            gate::clear_left(&self.shared);
+        }
+    }
+
     /// Empties the calling thread's caches.
     fn flush(&self) {
         if let Some(local) = Local::current(&self.shared) {
@@ -304,6 +318,10 @@ impl<P: Platform> Heap<P> {
     /// and gives free memory back to the system until at most `keep_bytes` of it are left. Returns the bytes
     /// given back.
     pub fn trim(&self, keep_bytes: usize) -> usize {
+        if !Shared::<P>::may_wait() {
+            return 0;
+        }
+        self.clear_left();
         self.flush();
         visit::visit_all(&self.shared);
         let Some(mut pool) = self.shared.lock() else { return 0 };

@@ -65,6 +65,16 @@ pub trait Platform: 'static {
     /// The lock around the shared pool; slow paths only.
     type Lock: lock_api::RawMutex;
 
+    /// Whether there are callers who may not wait: [`Platform::may_wait`] is asked only then.
+    const INTERRUPTS: bool = false;
+
+    /// Whether the caller may wait for others. One that may not, such as an interrupt handler, has a front of its
+    /// own. It takes locks only if they are free, calls no method of the page provider, visits nobody and takes no
+    /// turns; blocks that it can't put back are left to others, and where nothing else helps it gets no memory.
+    fn may_wait() -> bool {
+        true
+    }
+
     /// Milliseconds since some fixed moment, if there is a clock that costs little. Asked by slow paths, once
     /// in many, to see whether a turn of ACE is due. Without a clock only the host's [`crate::Heap::turn`]
     /// takes turns. Must not call this heap.

@@ -7,6 +7,7 @@
 //! without a heap. Its blocks are freed under the lock until a thread adopts it.
 
 mod chunks;
+mod interrupts;
 mod large;
 mod promote;
 mod slabs;
@@ -29,12 +30,13 @@ use crate::{
     span::{SpanKind, Spans, Taken},
     stats::BlockStats,
     superslab::Supers,
-    sync::{AtomicBool, AtomicU32, Ordering, RelaxedU32},
+    sync::{AtomicBool, AtomicPtr, AtomicU32, Ordering, RelaxedU8, RelaxedU32},
 };
 use core::{
     cell::UnsafeCell,
     mem::MaybeUninit,
     ops::{Deref, DerefMut},
+    ptr::null_mut,
 };
 use lock_api::{Mutex, MutexGuard};
 
@@ -106,6 +108,9 @@ pub struct Shared<P: Platform> {
     /// ACE.
     pub seat: Seat,
     pool: Mutex<P::Lock, Pool>,
+    left: AtomicPtr<u8>,
+    /// Whether a handler wanted a heap record that only others can make.
+    pub handler_waits: RelaxedU8,
     arena: UnsafeCell<MaybeUninit<Arena<P::Geometry>>>,
     ready: AtomicBool,
     committed: AtomicU32,
@@ -170,6 +175,8 @@ impl<P: Platform> Shared<P> {
             ring: Ring::new(),
             seat: Seat::new(),
             pool: Mutex::from_raw(<P::Lock as lock_api::RawMutex>::INIT, pool),
+            left: AtomicPtr::new(null_mut()),
+            handler_waits: RelaxedU8::new(0),
             arena: UnsafeCell::new(MaybeUninit::uninit()),
             ready: AtomicBool::new(false),
             committed: AtomicU32::new(0),
@@ -192,11 +199,16 @@ impl<P: Platform> Shared<P> {
         self.committed.load(Ordering::Acquire)
     }
 
-    /// Locks the pool, reserving the range first if that was not done. `None`: out of pages.
+    /// Locks the pool, reserving the range first if that was not done. `None`: out of pages; or somebody else has the
+    /// lock, and the caller may not wait.
     #[inline(never)]
     pub fn lock(&self) -> Option<Locked<'_, P>> {
-        let pool = self.pool.lock();
+        let may_wait = Self::may_wait();
+        let pool = if may_wait { self.pool.lock() } else { self.try_lock()? };
         if !self.ready.load(Ordering::Relaxed) {
+            if !may_wait {
+                return None;
+            }
             let arena =
                 Arena::reserve(&self.pages, crate::tiny::heap_bytes::<P::Geometry>()).ok()?;
             // SAFETY: `ready` is false and we hold the lock, so nobody reads or writes the arena.
@@ -239,6 +251,10 @@ impl<P: Platform> DerefMut for Locked<'_, P> {
 
 impl<'a, P: Platform> Locked<'a, P> {
     fn grow(&mut self, units: u32) -> bool {
+        if !Shared::<P>::may_wait() {
+            // The provider may be what was interrupted.
+            return false;
+        }
         let step = P::Geometry::SUPERSLAB_UNITS;
         let from = self.spans.committed();
         let room = self.arena.units() - from;
@@ -327,6 +343,9 @@ impl<'a, P: Platform> Locked<'a, P> {
 
     /// Gives memory back if there is more dirty free memory than the dials and experience allow.
     pub fn settle(&mut self) {
+        if !Shared::<P>::may_wait() {
+            return;
+        }
         let limit = self.shared.dials.dirty_limit(self.used_bytes());
         if self.spans.dirty_units() as usize * P::Geometry::UNIT > limit {
             // A superslab's worth below the limit, so that a call gives back long runs and the next one is not

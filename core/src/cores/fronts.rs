@@ -47,7 +47,7 @@ unsafe impl<C: CoreId, const CORES: usize> Threads for Fronts<C, CORES> {
 /// The platform of a [`super::CoreHeap`].
 pub struct Cores<C, const CORES: usize, G, L, S> {
     kernel: PhantomData<fn() -> C>,
-    shape: PhantomData<(fn() -> G, fn() -> L, fn() -> S)>,
+    shape: PhantomData<(G, L, S)>,
 }
 
 impl<C, const CORES: usize, G, L, S> Platform for Cores<C, CORES, G, L, S>
@@ -61,6 +61,13 @@ where
     type Pages = S;
     type Threads = Fronts<C, CORES>;
     type Lock = L;
+
+    const INTERRUPTS: bool = true;
+
+    #[inline(always)]
+    fn may_wait() -> bool {
+        !C::in_interrupt()
+    }
 
     fn now_ms() -> Option<u64> {
         C::now_ms()

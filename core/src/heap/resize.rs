@@ -6,6 +6,7 @@ use crate::{
     gate::{self, Place},
     geometry::Geometry,
     platform::{Misuse, MisuseKind, Platform},
+    pool::Shared,
     size_class::SizeClass,
     slab::Slab,
 };
@@ -79,6 +80,12 @@ impl<P: Platform> Heap<P> {
                 // In place while at least half of the block stays in use.
                 let stays = bytes <= old && (bytes >= old / 2 || old <= 32);
                 if stays { Resized::Here(block) } else { Resized::Move(old) }
+            }
+            Place::Large(_) | Place::Outside if !Shared::<P>::may_wait() => {
+                match gate::usable_size(&self.shared, block) {
+                    0 => Resized::Bad,
+                    old => Resized::Move(old),
+                }
             }
             Place::Large(unit) => self.resize_large(block, unit, bytes),
             Place::Outside => {

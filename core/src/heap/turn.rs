@@ -62,9 +62,10 @@ impl<P: Platform> Heap<P> {
         decide: impl FnOnce(&mut Ace, &Seen, &Dials, &mut Orders),
     ) -> usize {
         let shared = &self.shared;
-        if shared.seat.mode() == Mode::Off || shared.arena().is_none() {
+        if shared.seat.mode() == Mode::Off || shared.arena().is_none() || !Shared::<P>::may_wait() {
             return 0;
         }
+        self.clear_left();
         if let Some(local) = Local::current(shared) {
             local.tell();
             local.heed();
@@ -111,7 +112,7 @@ impl<P: Platform> Heap<P> {
     fn pause(&self, local: &Local<'_, P>, call: Call) {
         let seat = &self.shared.seat;
         local.rest(seat.pace());
-        if seat.mode() == Mode::Off {
+        if seat.mode() == Mode::Off || !Shared::<P>::may_wait() {
             return;
         }
         match P::now_ms() {

@@ -4,7 +4,7 @@
 //! sleeps can need many chunks; when they come back, the units of which all chunks are spare return to
 //! the heap.
 
-use super::Locked;
+use super::{Locked, Shared};
 use crate::{
     chunk::{ChunkId, FIRST_CHUNK, NO_CHUNK},
     geometry::Geometry,
@@ -42,7 +42,7 @@ impl<P: Platform> Locked<'_, P> {
     pub fn give_chunk(&mut self, chunk: ChunkId) {
         let arena = self.arena;
         self.chunks.push(arena, chunk);
-        if self.chunks.len() > SWEEP_MIN.max(self.chunks_swept * 2) {
+        if self.chunks.len() > SWEEP_MIN.max(self.chunks_swept * 2) && Shared::<P>::may_wait() {
             self.sweep_chunks();
         }
     }

@@ -138,7 +138,7 @@ impl<P: Platform> Shared<P> {
     /// A huge block. The provider is asked outside the lock.
     #[inline(never)]
     pub fn alloc_huge(&self, bytes: usize, align: usize) -> Option<Fresh> {
-        if !self.lock()?.room_for_huge() {
+        if !Self::may_wait() || !self.lock()?.room_for_huge() {
             return None;
         }
         let page = <P::Pages as PageProvider>::PAGE;
@@ -174,7 +174,7 @@ impl<P: Platform> Shared<P> {
         }
         let page = <P::Pages as PageProvider>::PAGE;
         let range = Region { start: fresh.start, bytes: align_up(bytes, page) };
-        if fresh.dirty_bytes < bytes / 4 {
+        if fresh.dirty_bytes < bytes / 4 && Self::may_wait() {
             // SAFETY: a large block's memory is committed and whole pages long, and the caller has just
             // been given it: nobody needs its content.
             if unsafe { self.pages.purge(range) } == Purged::Zeroed {

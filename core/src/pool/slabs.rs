@@ -1,6 +1,6 @@
 //! Slabs of the pool: adopted, published, kept warm, orphaned. Floor: 1st.
 
-use super::{Locked, promote};
+use super::{Locked, Shared, promote};
 use crate::{
     arena::{Arena, Entry},
     dials::Dial,
@@ -129,7 +129,9 @@ impl<'a, P: Platform> Locked<'a, P> {
         slab.settle();
         let (arena, class) = (self.arena, slab.class());
         slab.clear_owner();
-        if self.warm[class.index()].len < self.shared.dials.get(Dial::WarmMax) {
+        // A superslab that goes may have to be demoted, which is the provider's work.
+        let room = self.warm[class.index()].len < self.shared.dials.get(Dial::WarmMax);
+        if room || !Shared::<P>::may_wait() {
             if Arena::<P::Geometry>::PURGE_KEEPS_SLABS {
                 self.spans.soil(arena, slab.head(), slab.units());
             }

@@ -1,13 +1,15 @@
-//! COLD: a thread gets a heap, slabs, chunks, mail, and gives them all up. Verbs: adopt, publish,
+//! COLD: a thread gets slabs, chunks, mail, and gives them all up. Verbs: adopt, publish,
 //! drain. Takes the pool's lock. Floor: 2nd.
 
 use super::{
-    ATTACHED, Front, Local, RETIRED, ThreadHeap, front, heap_bytes, misuse, pace, remote, visit,
+    Local, RETIRED, ThreadHeap,
+    begin::{self, heap_record},
+    misuse, remote, visit,
 };
 use crate::{
     arena::{Arena, Entry},
     chunk::{ChunkId, NO_CHUNK},
-    platform::{MisuseKind, Platform, Threads},
+    platform::{MisuseKind, Platform},
     pool::{Locked, Shared},
     prefix::{Listed, NO_UNIT},
     ring::Event,
@@ -20,69 +22,7 @@ use crate::{
 /// Empty chunks that a thread keeps for itself.
 const SPARE_CHUNKS: usize = 8;
 
-/// The record of heap `number`.
-pub(super) fn heap_record<P: Platform>(arena: &Arena<P::Geometry>, number: u32) -> &ThreadHeap {
-    let start = arena.heap_start::<P::Pages>(number, heap_bytes::<P::Geometry>());
-    // SAFETY: A1, A2: the record was committed when its number was handed out, and is made of cells
-    // and atomics for which zero is valid.
-    unsafe { start.cast::<ThreadHeap>().as_ref() }
-}
-
 impl<'a, P: Platform> Local<'a, P> {
-    /// The calling thread's heap; gives it one if it has none and may have one.
-    pub fn attach(shared: &'a Shared<P>) -> Option<Self> {
-        if let Some(local) = Self::current(shared) {
-            return Some(local);
-        }
-        let front = front(shared);
-        if front.state.get() == RETIRED {
-            return None;
-        }
-        let heap = Self::begin_heap(shared, front)?;
-        let local = Self { shared, arena: shared.arena()?, front, heap };
-        // The hook may allocate; by now it is served by the heap that it will give up.
-        if P::Threads::on_first_use() {
-            return Some(local);
-        }
-        local.exit();
-        None
-    }
-
-    fn begin_heap(shared: &'a Shared<P>, front: &Front) -> Option<&'a ThreadHeap> {
-        let mut pool = shared.lock()?;
-        let arena = pool.arena;
-        let number = if let Some(number) = pool.idle_heaps.checked_sub(1) {
-            pool.idle_heaps = heap_record::<P>(arena, number).next_idle.get();
-            number
-        } else {
-            let number = pool.heaps_made;
-            if number == arena.heap_count {
-                return None;
-            }
-            arena.commit_heap(&shared.pages, number, heap_bytes::<P::Geometry>()).ok()?;
-            pool.heaps_made += 1;
-            number
-        };
-        pool.threads += 1;
-        let heap = heap_record::<P>(arena, number);
-        // A fresh record's turnstile is free, the others' are taken since the last thread's exit. No visitor
-        // gets in between, because we hold the lock.
-        heap.turnstile.try_enter();
-        drop(pool);
-        heap.begin(number);
-        front.base.set(arena.base().addr().get());
-        front.route.set(arena.route_table());
-        front.live.set(arena.live_bias());
-        front.units.set(shared.committed() as usize);
-        front.own.set((number + Entry::FIRST_HEAP) << 8);
-        front.heap.set(heap);
-        front.countdown.set(pace::FIRST);
-        front.state.set(ATTACHED);
-        heap.turnstile.leave();
-        shared.ring.push(Event::Began);
-        Some(heap)
-    }
-
     /// Lets the hot path see units that were committed since it last looked.
     pub fn refresh(&self) {
         self.front.units.set(self.shared.committed() as usize);
@@ -94,7 +34,7 @@ impl<'a, P: Platform> Local<'a, P> {
     pub(super) fn adopt(&self, class: SizeClass) -> Option<Slab<'a, P::Geometry>> {
         self.send_all();
         let mut pool = self.shared.lock()?;
-        if pool.threads > 1 && !pool.has_slab(class) {
+        if pool.threads > 1 && !pool.has_slab(class) && Shared::<P>::may_wait() {
             let left = visit::visit_sleepers(&mut pool);
             if !left.is_nothing() {
                 drop(pool);
@@ -102,6 +42,7 @@ impl<'a, P: Platform> Local<'a, P> {
                 pool = self.shared.lock()?;
             }
         }
+        begin::make_for_handler(&mut pool);
         let slab = pool.adopt(class, self.owner());
         drop(pool);
         self.refresh();
@@ -113,6 +54,9 @@ impl<'a, P: Platform> Local<'a, P> {
     pub(super) fn publish(&self, slab: &Slab<'a, P::Geometry>) {
         if let Some(mut pool) = self.shared.lock() {
             pool.publish(slab);
+        } else {
+            self.bin(slab.class()).partial.push(slab, Listed::Partial);
+            self.heap.kept.set(true);
         }
     }
 
@@ -284,7 +228,7 @@ impl<'a, P: Platform> Local<'a, P> {
     /// Empties magazines, depots, inbox and outbox; afterwards this thread holds no free block.
     #[inline(never)]
     pub fn trim(&self) {
-        let _stay = self.enter();
+        let Some(_stay) = self.enter() else { return };
         // Mail whose slabs changed hands is sorted anew, which may fill outbox and magazines again; so
         // the magazines come last.
         while !self.heap.outbox.is_empty() || self.has_mail() {
@@ -300,6 +244,25 @@ impl<'a, P: Platform> Local<'a, P> {
                     self.publish(&slab);
                 }
             }
+        }
+        if let Some(mut pool) = self.shared.lock() {
+            give_kept(&mut pool, self.heap);
+        }
+    }
+}
+
+/// Gives the pool the empty slabs that a heap kept because its thread could not wait for the lock. The caller is
+/// inside the heap's turnstile.
+pub(super) fn give_kept<P: Platform>(pool: &mut Locked<'_, P>, heap: &ThreadHeap) {
+    if !P::INTERRUPTS || !heap.kept.replace(false) {
+        return;
+    }
+    let arena = pool.arena;
+    for class in SizeClass::all() {
+        let list = &heap.bins[class.index()].partial;
+        while let Some(slab) = list.iter(arena, class).find(Slab::is_vacated) {
+            list.remove(&slab);
+            pool.publish(&slab);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | HOT | `hot` | pop and push: a stack pointer a class, nothing else |
 //! | WARM | `warm` | refill and flush: magazine, depot, own slabs; no lock |
-//! | COLD | `cold` | attach, adopt, publish, drain, exit: the pool's lock |
+//! | COLD | `begin`, `cold` | attach, adopt, publish, drain, exit: the pool's lock |
 //! | | `remote` | frees of other threads' blocks |
 //! | | `visit` | what others do in a sleeping thread's stead |
 //!
@@ -24,6 +24,7 @@
 //!   inside the heap's turnstile or under the pool's lock; and a visitor, who has both. A heap without
 //!   a thread has its turnstile taken.
 
+pub mod begin;
 pub mod cold;
 pub mod hot;
 pub mod pace;
@@ -236,6 +237,8 @@ pub struct ThreadHeap {
     purges: Cell<u32>,
     /// Requests to empty unused caches that the thread has heeded.
     trims: Cell<u32>,
+    /// Whether partial lists hold empty slabs, which the thread could not give to the pool when it had to.
+    kept: Cell<bool>,
 }
 
 const fn magazine_bytes<G: Geometry>() -> usize {
@@ -270,6 +273,7 @@ impl ThreadHeap {
         }
         self.told.set([0; COUNTERS]);
         self.stirred.set(0);
+        self.kept.set(false);
         self.strays.open();
         self.inbox.open();
     }
@@ -317,28 +321,32 @@ impl<'a, P: Platform> Local<'a, P> {
         Some(Self { shared, arena: shared.arena()?, front, heap })
     }
 
-    /// Keeps visitors out until the end of the stay (F5).
+    /// Keeps visitors out until the end of the stay (F5). `None`: one is there, and the caller may not wait.
     #[inline]
-    fn enter(&self) -> Stay<'a> {
+    fn enter(&self) -> Option<Stay<'a>> {
         let heap = self.heap;
         let depth = heap.depth.get();
         if depth == 0 {
             heap.pulse.add(1);
-            if !heap.turnstile.try_enter() {
-                self.enter_after_visit();
+            if !heap.turnstile.try_enter() && !self.enter_after_visit() {
+                return None;
             }
         }
         heap.depth.set(depth + 1);
-        Stay { heap }
+        Some(Stay { heap })
     }
 
     #[cold]
     #[inline(never)]
-    fn enter_after_visit(&self) {
+    fn enter_after_visit(&self) -> bool {
+        if !Shared::<P>::may_wait() {
+            return false;
+        }
         // The visitor holds the lock until it is out, and no other comes in while we hold it.
         let _pool = self.shared.lock();
         let entered = self.heap.turnstile.try_enter();
         debug_assert!(entered);
+        true
     }
 
     fn bin(&self, class: SizeClass) -> &'a Bin {

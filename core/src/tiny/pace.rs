@@ -62,7 +62,7 @@ impl<P: Platform> Local<'_, P> {
 
     /// Empties the caches of classes that were not used since this was last done.
     fn trim_unused(&self) {
-        let _stay = self.enter();
+        let Some(_stay) = self.enter() else { return };
         self.send_all();
         for class in SizeClass::all() {
             if self.bin(class).unused.replace(true) {

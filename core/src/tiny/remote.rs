@@ -6,7 +6,7 @@
 //! thread, are written under the lock. (Blocks are linked through their own memory where not even a
 //! page for a chunk is left; see `stray`.)
 
-use super::{FRESH, Local, cold::heap_record, front, misuse};
+use super::{FRESH, Local, begin::heap_record, front, misuse};
 use crate::{
     arena::{Arena, CHECKED, Entry},
     chunk::ChunkId,
@@ -86,6 +86,10 @@ fn local_for_free<P: Platform>(shared: &Shared<P>) -> Option<Local<'_, P>> {
 #[inline(never)]
 fn free_pooled<P: Platform>(shared: &Shared<P>, block: *mut u8, entry: Entry) -> bool {
     let class = entry.class();
+    if !Shared::<P>::may_wait() {
+        leave_pooled(shared, entry, block);
+        return true;
+    }
     let local = local_for_free(shared);
     let Some(mut pool) = shared.lock() else { return true };
     let arena = pool.arena;
@@ -112,6 +116,18 @@ fn free_pooled<P: Platform>(shared: &Shared<P>, block: *mut u8, entry: Entry) ->
     true
 }
 
+/// Leaves a block of a slab of the pool to somebody who may wait.
+#[cold]
+fn leave_pooled<P: Platform>(shared: &Shared<P>, entry: Entry, block: *mut u8) {
+    let Some(arena) = shared.arena() else { return };
+    let slab = Slab::of(arena, block.addr(), entry.class());
+    if !slab.is_out(block.addr()) || CHECKED && !arena.is_live(block.addr()) {
+        return misuse::<P>(slab.fault(block.addr()), block, entry);
+    }
+    // SAFETY: a block of a slab, no class of which is smaller than a word; the caller gives it up.
+    unsafe { shared.leave(block) };
+}
+
 /// For threads that have no heap: the pool's own outbox.
 fn send_without_heap<P: Platform>(
     shared: &Shared<P>,
@@ -119,6 +135,9 @@ fn send_without_heap<P: Platform>(
     entry: Entry,
     block: *mut u8,
 ) {
+    if !Shared::<P>::may_wait() {
+        return send_stray(shared, arena, entry, block);
+    }
     let Some(mut pool) = shared.lock() else { return };
     let parcel = match pool.outbox.pack(arena, entry, block) {
         Packed::Waits => return,
@@ -226,7 +245,10 @@ impl<'a, P: Platform> Local<'a, P> {
     fn free_own(&self, block: *mut u8, class: SizeClass) {
         let slab = Slab::of(self.arena, block.addr(), class);
         if slab.prefix.delivered.get() != 0 {
-            let _stay = self.enter();
+            let Some(_stay) = self.enter() else {
+                let entry = Entry::slab(self.owner(), class);
+                return send_stray(self.shared, self.arena, entry, block);
+            };
             self.settle(&slab);
         }
         if let Err(kind) = slab.retire(block.addr()) {
@@ -244,6 +266,11 @@ impl<'a, P: Platform> Local<'a, P> {
     /// Packs a block for the heap that owns it.
     #[inline]
     fn send(&self, entry: Entry, block: *mut u8) {
+        // A visitor may be at the outbox, and a chunk that the block fills could not leave it then.
+        let inside = if Shared::<P>::may_wait() { None } else { self.enter() };
+        if !Shared::<P>::may_wait() && inside.is_none() {
+            return send_stray(self.shared, self.arena, entry, block);
+        }
         match self.heap.outbox.pack(self.arena, entry, block) {
             Packed::Waits => {}
             Packed::Full => self.send_full(entry),
@@ -253,7 +280,7 @@ impl<'a, P: Platform> Local<'a, P> {
 
     #[inline(never)]
     fn send_full(&self, entry: Entry) {
-        let _stay = self.enter();
+        let Some(_stay) = self.enter() else { return };
         if let Some(parcel) = self.heap.outbox.take(self.arena, entry) {
             self.post(parcel);
         }
@@ -262,7 +289,7 @@ impl<'a, P: Platform> Local<'a, P> {
     #[cold]
     #[inline(never)]
     fn send_first(&self, entry: Entry, block: *mut u8) {
-        let _stay = self.enter();
+        let Some(_stay) = self.enter() else { return };
         // Mail of another pair leaves first; posting it may even open this pair's chunk.
         if let Some(parcel) = self.heap.outbox.take(self.arena, entry) {
             self.post(parcel);

@@ -10,7 +10,7 @@
 //! parties visit: a thread that would else have to carve a slab, at most so many parcels' worth
 //! ([`Dial::Visits`]); and whoever wants memory back, or is told that a thread sleeps.
 
-use super::{ThreadHeap, cold::heap_record, misuse, remote, warm::keeps_last};
+use super::{ThreadHeap, begin::heap_record, cold, misuse, remote, warm::keeps_last};
 use crate::{
     arena::Entry,
     chunk::{Chunk, ChunkId, NO_CHUNK},
@@ -241,6 +241,7 @@ fn visit_locked<P: Platform>(
     }
     let owner = number + Entry::FIRST_HEAP;
     let (done, left) = (Visited::default(), Left::NOTHING);
+    cold::give_kept(pool, heap);
     let mut visit = Visit { pool, heap, owner, depth, budget, done, left };
     visit.run();
     let Visit { done, left, .. } = visit;

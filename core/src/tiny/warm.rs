@@ -12,6 +12,7 @@ use crate::{
     prefix::{Listed, NO_UNIT},
     size_class::SizeClass,
     slab::Slab,
+    stray::StrayLinks,
 };
 use core::ptr;
 
@@ -30,7 +31,7 @@ pub(super) fn keeps_last(class: SizeClass) -> bool {
 impl<'a, P: Platform> Local<'a, P> {
     /// Fills the class's empty magazine. `false`: out of pages.
     pub fn refill(&self, class: SizeClass) -> bool {
-        let _stay = self.enter();
+        let Some(_stay) = self.enter() else { return false };
         self.ensure_magazine(class);
         let meter = &self.heap.meter;
         meter.refills.add(1);
@@ -159,7 +160,7 @@ impl<'a, P: Platform> Local<'a, P> {
     /// heap gives memory back and the thread takes none, what it caches would keep slabs from going: then
     /// the depot goes to the slabs as well, a chunk at a time.
     pub fn overflow(&self, class: SizeClass) {
-        let _stay = self.enter();
+        let Some(_stay) = self.enter() else { return self.spill(class) };
         self.heap.meter.overflows.add(1);
         self.stir(class, ClassEvent::Overflow, 1);
         let bin = self.bin(class);
@@ -177,6 +178,20 @@ impl<'a, P: Platform> Local<'a, P> {
         // SAFETY: as above; the younger blocks move down to the null slot.
         unsafe { ptr::copy(bottom.add(count), bottom, cap - count) };
         self.stack(class).set(bottom.wrapping_add(cap - count));
+    }
+
+    /// Makes room for one block in a full magazine while a visitor is there: the newest becomes a stray.
+    #[cold]
+    #[inline(never)]
+    fn spill(&self, class: SizeClass) {
+        let top = self.stack(class).get().wrapping_sub(1);
+        // SAFETY: F2: a full magazine holds blocks, the newest below the stack pointer.
+        let block = unsafe { top.read() };
+        self.stack(class).set(top);
+        self.arena.set_live(block.addr());
+        self.heap.meter.strays.add(1);
+        let sent = self.heap.strays.send(block.addr(), &StrayLinks(self.arena));
+        debug_assert!(sent, "the inbox of a thread with a heap is open");
     }
 
     fn stow(&self, class: SizeClass, bin: &Bin, from: *mut *mut u8, count: usize) -> bool {
