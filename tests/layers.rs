@@ -105,10 +105,14 @@ const PLAN: &[&str] = &[
     "heap/fork",
     "heap/resize",
     "heap/turn",
+    "cores/kernel",
     "cores/claimed",
     "cores/fronts",
+    "cores/interrupts",
+    "cores/reserve",
     "cores/spare",
     "cores",
+    "ecosystem",
     "lib",
 ];
 

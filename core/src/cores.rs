@@ -26,6 +26,9 @@
 
 mod claimed;
 mod fronts;
+mod interrupts;
+mod kernel;
+mod reserve;
 mod spare;
 
 use crate::{
@@ -35,63 +38,18 @@ use crate::{
     geometry::{Geometry, Small},
     heap::Heap,
     pages::PageProvider,
-    platform::{Misuse, SpinLock},
+    platform::SpinLock,
+    size_class::SizeClass,
     stats::Stats,
     tiny::hot::Push,
 };
 pub use claimed::Claimed;
-use core::alloc::{GlobalAlloc, Layout};
+use core::{alloc::Layout, ptr::null_mut};
 pub use fronts::{Cores, Fronts};
+pub use kernel::CoreId;
 use lock_api::RawMutex;
+use reserve::Reserve;
 use spare::Spares;
-
-/// What a [`CoreHeap`] asks of the kernel.
-///
-/// # Safety
-/// From the beginning to the end of a call of the heap:
-/// * the caller stays on its CPU, [`Self::current`] tells the number of that CPU, and no other CPU has it;
-/// * no other caller of the same kind (interrupt handler or not, as [`Self::in_interrupt`] tells) calls the heap on
-///   that CPU: neither another thread by preemption, nor an interrupt handler that does not say that it is one.
-///
-/// Whoever can't promise this otherwise turns preemption or interrupts off in [`Self::enter`] and on in
-/// [`Self::leave`].
-pub unsafe trait CoreId: 'static {
-    /// Number of the CPU that the caller runs on, from 0. CPUs beyond the heap's `CORES` are served under a lock.
-    /// On the hot path: `#[inline(always)]`, and a register read at best.
-    fn current() -> usize;
-
-    /// Whether the caller is an interrupt handler. Such callers never wait for anybody.
-    #[inline(always)]
-    fn in_interrupt() -> bool {
-        false
-    }
-
-    /// Called before the heap is entered; what it returns is handed to [`Self::leave`].
-    #[inline(always)]
-    fn enter() -> usize {
-        0
-    }
-
-    /// Called after the heap was left.
-    #[inline(always)]
-    fn leave(entered: usize) {
-        let _ = entered;
-    }
-
-    /// Milliseconds since any fixed moment, if there is a clock that costs little: see
-    /// [`crate::Platform::now_ms`].
-    fn now_ms() -> Option<u64> {
-        None
-    }
-
-    /// A program's mistake that the heap noticed: see [`crate::Platform::misuse`].
-    ///
-    /// # Panics
-    /// Always, unless a kernel has its own way.
-    fn misuse(misuse: Misuse) {
-        panic!("{:#x}: {}", misuse.address, misuse.kind.reason())
-    }
-}
 
 /// See the module's documentation.
 ///
@@ -106,6 +64,7 @@ where
 {
     heap: Heap<Cores<C, CORES, G, L, S>>,
     spares: Spares<L>,
+    reserve: Reserve,
     oom: fn(&Self, Layout) -> bool,
 }
 
@@ -183,34 +142,20 @@ where
     /// [`Self::with_oom`].
     #[must_use]
     pub const fn over(pages: S, oom: fn(&Self, Layout) -> bool) -> Self {
-        Self { heap: Heap::new(pages), spares: Spares::new(), oom }
+        Self { heap: Heap::new(pages), spares: Spares::new(), reserve: Reserve::new(), oom }
     }
 
     /// A block for `layout`; null if out of memory.
     #[inline(always)]
     pub fn alloc(&self, layout: Layout) -> *mut u8 {
         let entered = C::enter();
-        // SAFETY: any layout is fine for `Heap::alloc`.
-        let mut block = unsafe { self.heap.alloc(layout) };
-        if block.is_null() {
-            block = self.alloc_beyond(layout);
-        }
-        C::leave(entered);
-        block
-    }
-
-    /// A zeroed block for `layout`; null if out of memory.
-    pub fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        let entered = C::enter();
-        // SAFETY: any layout is fine here.
-        let mut block = unsafe { self.heap.alloc_zeroed(layout) };
-        if block.is_null() {
-            block = self.alloc_beyond(layout);
-            if !block.is_null() {
-                // SAFETY: the block is ours, and of this layout.
-                unsafe { block.write_bytes(0, layout.size()) };
-            }
-        }
+        let block = if C::in_interrupt() {
+            self.alloc_in_interrupt(layout)
+        } else {
+            // SAFETY: any layout is fine for `Heap::alloc`.
+            let block = unsafe { self.heap.alloc(layout) };
+            if block.is_null() { self.alloc_beyond(layout) } else { block }
+        };
         C::leave(entered);
         block
     }
@@ -220,8 +165,8 @@ where
     #[inline(never)]
     fn alloc_beyond(&self, layout: Layout) -> *mut u8 {
         loop {
-            let block = self.spares.alloc(layout, !C::in_interrupt());
-            if !block.is_null() || C::in_interrupt() || !(self.oom)(self, layout) {
+            let block = self.spares.alloc(layout, true);
+            if !block.is_null() || !(self.oom)(self, layout) {
                 return block;
             }
             // SAFETY: any layout is fine here.
@@ -232,6 +177,25 @@ where
         }
     }
 
+    /// A zeroed block for `layout`; null if out of memory.
+    pub fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if layout.size() > G::CLASS_MAX && !C::in_interrupt() {
+            let entered = C::enter();
+            // SAFETY: any layout is fine here.
+            let block = unsafe { self.heap.alloc_zeroed(layout) };
+            C::leave(entered);
+            if !block.is_null() {
+                return block;
+            }
+        }
+        let block = self.alloc(layout);
+        if !block.is_null() {
+            // SAFETY: the block is ours, and of this layout.
+            unsafe { block.write_bytes(0, layout.size()) };
+        }
+        block
+    }
+
     /// Frees a block.
     ///
     /// # Safety
@@ -240,20 +204,28 @@ where
     #[inline(always)]
     pub unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         let entered = C::enter();
-        // SAFETY: the caller's promise.
-        match unsafe { self.heap.push(block, layout) } {
-            Push::Done => {}
-            Push::Full(class) => self.heap.overflow(class),
-            Push::Other => self.dealloc_cold(block, layout),
+        if C::in_interrupt() {
+            // SAFETY: the caller's promise.
+            unsafe { self.dealloc_in_interrupt(block, layout) };
+        } else {
+            // SAFETY: the caller's promise.
+            match unsafe { self.heap.push(block, layout) } {
+                Push::Done => {}
+                Push::Full(class) => self.heap.overflow(class),
+                // SAFETY: the caller's promise.
+                Push::Other => unsafe { self.dealloc_cold(block, layout) },
+            }
         }
         C::leave(entered);
     }
 
+    /// # Safety
+    /// As for [`Self::dealloc`].
     #[cold]
     #[inline(never)]
-    fn dealloc_cold(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the promise made to `dealloc`.
-        if !unsafe { self.spares.dealloc(block, layout, !C::in_interrupt()) } {
+    unsafe fn dealloc_cold(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        if !unsafe { self.dealloc_beyond(block, layout, true) } {
             self.heap.free_cold(block);
         }
     }
@@ -264,10 +236,9 @@ where
     /// # Safety
     /// As for `GlobalAlloc::realloc`.
     pub unsafe fn realloc(&self, block: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        let Ok(wanted) = Layout::from_size_align(bytes, layout.align()) else {
-            return core::ptr::null_mut();
-        };
-        if !self.spares.holds(block) {
+        let Ok(wanted) = Layout::from_size_align(bytes, layout.align()) else { return null_mut() };
+        let beyond = self.reserve.holds(block) || self.spares.holds(block);
+        if !beyond && !C::in_interrupt() {
             let entered = C::enter();
             // SAFETY: the caller's promise.
             let moved = unsafe { self.heap.realloc_layout(block, layout, bytes) };
@@ -275,6 +246,11 @@ where
             if !moved.is_null() {
                 return moved;
             }
+        }
+        let class = SizeClass::aligned(bytes, layout.align());
+        let same = class == SizeClass::aligned(layout.size(), layout.align());
+        if !beyond && same && class.is_some_and(|class| class.bytes() <= G::CLASS_MAX) {
+            return block;
         }
         let moved = self.alloc(wanted);
         if !moved.is_null() {
@@ -327,34 +303,5 @@ where
     /// The page provider.
     pub const fn pages(&self) -> &S {
         self.heap.pages()
-    }
-}
-
-// SAFETY: blocks are disjoint, aligned and as large as asked, and stay so until they are freed.
-unsafe impl<C, const CORES: usize, G, L, S> GlobalAlloc for CoreHeap<C, CORES, G, L, S>
-where
-    C: CoreId,
-    G: Geometry,
-    L: RawMutex + 'static + Sync,
-    S: PageProvider + 'static,
-{
-    #[inline]
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        self.alloc(layout)
-    }
-
-    #[inline]
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { self.dealloc(block, layout) };
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        self.alloc_zeroed(layout)
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        // SAFETY: the caller's promise.
-        unsafe { self.realloc(block, layout, bytes) }
     }
 }

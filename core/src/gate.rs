@@ -83,6 +83,18 @@ pub fn free<P: Platform>(shared: &Shared<P>, block: *mut u8) {
     }
 }
 
+/// Frees a block without the lock, and without the caller's front, which may be in use: leaves it to somebody else.
+#[cold]
+pub fn leave<P: Platform>(shared: &Shared<P>, start: NonNull<u8>) {
+    match place(shared, start.addr().get()) {
+        Place::Slab(_) => remote::leave_slab_block(shared, start.as_ptr()),
+        // SAFETY: a block is memory, and the caller gives it up; that there is one is seen when it is taken back.
+        Place::Large(_) | Place::Outside => unsafe { shared.leave(start.as_ptr()) },
+        Place::LargeInside => report::<P>(MisuseKind::Interior, start.addr().get()),
+        Place::Nothing => report::<P>(MisuseKind::NeverAllocated, start.addr().get()),
+    }
+}
+
 /// Frees what callers who may not wait have left, and ends at what can't have been freed, which is reported: its link
 /// is not to be trusted. For callers who may wait and hold nothing of the heap.
 #[cold]

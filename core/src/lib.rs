@@ -100,6 +100,8 @@ pub mod cores;
 #[cfg(not(loom))]
 pub mod dials;
 #[cfg(not(loom))]
+mod ecosystem;
+#[cfg(not(loom))]
 #[doc(hidden)]
 pub mod gate;
 #[cfg(not(loom))]

@@ -5,9 +5,10 @@ use crate::{
     geometry::Geometry,
     pages::PageProvider,
     platform::{Misuse, Platform, Threads},
+    sync::{AtomicBool, Ordering},
     tiny::Front,
 };
-use core::{marker::PhantomData, ptr::NonNull};
+use core::{marker::PhantomData, ptr::NonNull, sync::atomic::compiler_fence};
 use lock_api::RawMutex;
 
 /// A front for each CPU, and one for its interrupt handlers. CPUs without a front of their own are served by
@@ -16,6 +17,8 @@ pub struct Fronts<C, const CORES: usize> {
     calls: [Front; CORES],
     handlers: [Front; CORES],
     beyond: Front,
+    /// Whether a handler is at its front, by CPU.
+    busy: [AtomicBool; CORES],
     cores: PhantomData<fn() -> C>,
 }
 
@@ -23,13 +26,41 @@ pub struct Fronts<C, const CORES: usize> {
 // `beyond` is retired: nobody writes to it.
 unsafe impl<C, const CORES: usize> Sync for Fronts<C, CORES> {}
 
-// SAFETY: by the promise of `CoreId`, who runs on a CPU is not interrupted by another caller of the same kind, and
-// interrupt handlers have fronts of their own. The fronts lie in the heap, which does not move while it is used.
+impl<C: CoreId, const CORES: usize> Fronts<C, CORES> {
+    /// The calling handler's right to its front. `None`: it has interrupted another that is there.
+    pub(super) fn sit(&self) -> Option<Seat<'_>> {
+        let busy = self.busy.get(C::current());
+        if busy.is_some_and(|busy| busy.load(Ordering::Relaxed)) {
+            return None;
+        }
+        // A handler that comes between these two steps is gone after it.
+        busy.inspect(|busy| busy.store(true, Ordering::Relaxed));
+        // Only this CPU looks: it is enough that the compiler keeps what is done at the front inside.
+        compiler_fence(Ordering::SeqCst);
+        Some(Seat { busy })
+    }
+}
+
+/// See [`Fronts::sit`].
+pub(super) struct Seat<'a> {
+    busy: Option<&'a AtomicBool>,
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        compiler_fence(Ordering::SeqCst);
+        self.busy.inspect(|busy| busy.store(false, Ordering::Relaxed));
+    }
+}
+
+// SAFETY: by the promise of `CoreId`, who runs on a CPU is not interrupted by another caller that is no handler.
+// Handlers have fronts of their own, and use them only while they sit there (`CoreHeap`). The fronts lie in the heap, which does not move while it is used.
 unsafe impl<C: CoreId, const CORES: usize> Threads for Fronts<C, CORES> {
     const INIT: Self = Self {
         calls: [const { Front::EMPTY }; CORES],
         handlers: [const { Front::EMPTY }; CORES],
         beyond: Front::RETIRED,
+        busy: [const { AtomicBool::new(false) }; CORES],
         cores: PhantomData,
     };
 

@@ -120,12 +120,10 @@ fn free_pooled<P: Platform>(shared: &Shared<P>, block: *mut u8, entry: Entry) ->
 #[cold]
 fn leave_pooled<P: Platform>(shared: &Shared<P>, entry: Entry, block: *mut u8) {
     let Some(arena) = shared.arena() else { return };
-    let slab = Slab::of(arena, block.addr(), entry.class());
-    if !slab.is_out(block.addr()) || CHECKED && !arena.is_live(block.addr()) {
-        return misuse::<P>(slab.fault(block.addr()), block, entry);
+    if is_sound::<P>(arena, entry, block) {
+        // SAFETY: a block of a slab, no class of which is smaller than a word; the caller gives it up.
+        unsafe { shared.leave(block) };
     }
-    // SAFETY: a block of a slab, no class of which is smaller than a word; the caller gives it up.
-    unsafe { shared.leave(block) };
 }
 
 /// For threads that have no heap: the pool's own outbox.
@@ -219,13 +217,40 @@ fn send_stray<P: Platform>(
     entry: Entry,
     block: *mut u8,
 ) {
-    let slab = Slab::of(arena, block.addr(), entry.class());
-    if !slab.is_out(block.addr()) || CHECKED && !arena.is_live(block.addr()) {
-        return misuse::<P>(slab.fault(block.addr()), block, entry);
-    }
-    let heap = heap_record::<P>(arena, entry.owner() - Entry::FIRST_HEAP);
-    if !heap.strays.send(block.addr(), &StrayLinks(arena)) {
+    if is_sound::<P>(arena, entry, block) && !stray_home::<P>(arena, entry, block) {
         free_slab_block(shared, block);
+    }
+}
+
+/// `false`: the owner is gone.
+fn stray_home<P: Platform>(arena: &Arena<P::Geometry>, entry: Entry, block: *mut u8) -> bool {
+    let heap = heap_record::<P>(arena, entry.owner() - Entry::FIRST_HEAP);
+    heap.strays.send(block.addr(), &StrayLinks(arena))
+}
+
+/// Whether a block may be written to, because it is live; reports it if not.
+fn is_sound<P: Platform>(arena: &Arena<P::Geometry>, entry: Entry, block: *mut u8) -> bool {
+    let slab = Slab::of(arena, block.addr(), entry.class());
+    let sound = slab.is_out(block.addr()) && (!CHECKED || arena.is_live(block.addr()));
+    if !sound {
+        misuse::<P>(slab.fault(block.addr()), block, entry);
+    }
+    sound
+}
+
+/// Frees a block that the route table says is in a slab, without the caller's front or the lock.
+#[cold]
+pub fn leave_slab_block<P: Platform>(shared: &Shared<P>, block: *mut u8) {
+    let Some(arena) = shared.arena() else { return };
+    loop {
+        let entry = arena.route(arena.unit_of(block.addr()));
+        match entry.owner() {
+            0 | Entry::LARGE => return misuse::<P>(MisuseKind::NeverAllocated, block, entry),
+            Entry::POOL => return leave_pooled(shared, entry, block),
+            _ if !is_sound::<P>(arena, entry, block) => return,
+            _ if stray_home::<P>(arena, entry, block) => return,
+            _ => {}
+        }
     }
 }
 

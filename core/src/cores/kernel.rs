@@ -1,0 +1,51 @@
+//! What a heap of CPUs asks of the kernel. Floor: roof.
+
+use crate::platform::Misuse;
+
+/// What a [`CoreHeap`] asks of the kernel.
+///
+/// # Safety
+/// From the beginning to the end of a call of the heap:
+/// * the caller stays on its CPU, [`Self::current`] tells the number of that CPU, and no other CPU has it;
+/// * no other caller of the same kind (interrupt handler or not, as [`Self::in_interrupt`] tells) calls the heap on
+///   that CPU: neither another thread by preemption, nor an interrupt handler that does not say that it is one.
+///
+/// Whoever can't promise this otherwise turns preemption or interrupts off in [`Self::enter`] and on in
+/// [`Self::leave`].
+pub unsafe trait CoreId: 'static {
+    /// Number of the CPU that the caller runs on, from 0. CPUs beyond the heap's `CORES` are served under a lock.
+    /// On the hot path: `#[inline(always)]`, and a register read at best.
+    fn current() -> usize;
+
+    /// Whether the caller is an interrupt handler. Such callers never wait for anybody.
+    #[inline(always)]
+    fn in_interrupt() -> bool {
+        false
+    }
+
+    /// Called before the heap is entered; what it returns is handed to [`Self::leave`].
+    #[inline(always)]
+    fn enter() -> usize {
+        0
+    }
+
+    /// Called after the heap was left.
+    #[inline(always)]
+    fn leave(entered: usize) {
+        let _ = entered;
+    }
+
+    /// Milliseconds since any fixed moment, if there is a clock that costs little: see
+    /// [`crate::Platform::now_ms`].
+    fn now_ms() -> Option<u64> {
+        None
+    }
+
+    /// A program's mistake that the heap noticed: see [`crate::Platform::misuse`].
+    ///
+    /// # Panics
+    /// Always, unless a kernel has its own way.
+    fn misuse(misuse: Misuse) {
+        panic!("{:#x}: {}", misuse.address, misuse.kind.reason())
+    }
+}
