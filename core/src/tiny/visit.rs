@@ -20,6 +20,7 @@ use crate::{
     protocol::inbox::Links,
     size_class::SizeClass,
     slab::Slab,
+    stray::Strays,
 };
 
 /// Heaps that a thread looks at before it carves a slab.
@@ -100,6 +101,9 @@ struct Visit<'v, 'a, P: Platform> {
 
 impl<'a, P: Platform> Visit<'_, 'a, P> {
     fn run(&mut self) {
+        if P::INTERRUPTS {
+            self.deliver_strays();
+        }
         self.done.more =
             !self.forward() || !self.deliver() || self.depth == Depth::All && !self.empty_depot();
     }
@@ -156,6 +160,33 @@ impl<'a, P: Platform> Visit<'_, 'a, P> {
             }
             heap.mail.set(arena.next_chunk(id));
             self.put_away(id);
+        }
+    }
+
+    /// Takes in what callers sent who could not wait: their owner, a handler perhaps, may never come for it.
+    #[cold]
+    #[inline(never)]
+    fn deliver_strays(&mut self) {
+        let (heap, arena, shared) = (self.heap, self.pool.arena, self.pool.shared);
+        if heap.strays.is_empty() {
+            return;
+        }
+        for stray in Strays::new(arena, shared.committed(), heap.strays.drain()) {
+            let Ok((block, class)) = stray else { return };
+            let entry = arena.route(arena.unit_of(block.addr()));
+            if entry != Entry::slab(self.owner, class) {
+                // SAFETY: a live block of a slab, which was freed.
+                unsafe { shared.leave(block) };
+                continue;
+            }
+            let slab = Slab::of(arena, block.addr(), class);
+            match slab.deliver(block) {
+                Ok(()) => self.count(&slab, class),
+                Err(kind) => {
+                    self.left.fault = Some((kind, block, entry));
+                    return;
+                }
+            }
         }
     }
 

@@ -1,0 +1,218 @@
+//! A board made for tests: threads play CPUs, and interrupts come at chosen steps of what they interrupt.
+//!
+//! A step is anything that the heap asks of its kernel: which CPU it runs on, whether in a handler, its lock, its
+//! pages. At the step whose number is due, a handler runs on the same thread, as an interrupt would. A handler that
+//! waits for a lock, or calls the page provider, ends the test.
+
+use ace_alloc::{CoreHeap, CoreId, OutOfPages, PageProvider, Purged, Region, geometry::Small};
+use std::{
+    alloc::Layout,
+    cell::{Cell, RefCell},
+    ptr::{self, NonNull},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+/// CPUs of the board.
+pub const CORES: usize = 2;
+
+pub type Kernel = CoreHeap<Cpu, CORES, Small, BoardLock, BoardPages>;
+
+thread_local! {
+    static CORE: Cell<usize> = const { Cell::new(0) };
+    /// Handlers that run on this CPU, one inside the other.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    static STEPS: Cell<u64> = const { Cell::new(0) };
+    /// Steps until the next interrupt, for code and for handlers; 0: none comes.
+    static DUE: [Cell<u64>; 2] = const { [Cell::new(0), Cell::new(0)] };
+    static HANDLER: RefCell<Option<Box<dyn Fn(usize)>>> = const { RefCell::new(None) };
+    static HOLDS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Runs what follows on this CPU.
+pub fn switch_to(core: usize) {
+    CORE.set(core);
+}
+
+/// What handlers do from now on; they are told how many run on the CPU, themselves included.
+pub fn set_handler(handler: Option<Box<dyn Fn(usize)>>) {
+    HANDLER.set(handler);
+}
+
+/// An interrupt comes at the `steps`th step from now; inside of a handler, at the `nested`th of its steps.
+pub fn interrupt_at(steps: u64, nested: u64) {
+    STEPS.set(0);
+    DUE.with(|due| {
+        due[0].set(steps);
+        due[1].set(nested);
+    });
+}
+
+/// Steps since [`interrupt_at`].
+pub fn steps() -> u64 {
+    STEPS.get()
+}
+
+fn step() {
+    let depth = DEPTH.get();
+    if depth == 0 {
+        STEPS.set(STEPS.get() + 1);
+    }
+    if depth < 2 && DUE.with(|due| due[depth].replace(due[depth].get().saturating_sub(1))) == 1 {
+        interrupt();
+    }
+}
+
+/// A handler runs now.
+pub fn interrupt() {
+    DEPTH.set(DEPTH.get() + 1);
+    HANDLER.with_borrow(|handler| {
+        if let Some(handler) = handler {
+            handler(DEPTH.get());
+        }
+    });
+    DEPTH.set(DEPTH.get() - 1);
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Cpu;
+
+// SAFETY: each thread of the tests plays CPUs of its own, and switches between them only outside of calls; its
+// handlers say what they are.
+unsafe impl CoreId for Cpu {
+    fn current() -> usize {
+        step();
+        CORE.get()
+    }
+
+    fn in_interrupt() -> bool {
+        step();
+        DEPTH.get() > 0
+    }
+}
+
+/// A lock whose every use is a step.
+#[derive(Debug)]
+pub struct BoardLock(AtomicBool);
+
+// SAFETY: the word is set by one at a time.
+unsafe impl lock_api::RawMutex for BoardLock {
+    const INIT: Self = Self(AtomicBool::new(false));
+    type GuardMarker = lock_api::GuardNoSend;
+
+    fn lock(&self) {
+        step();
+        assert_eq!(DEPTH.get(), 0, "a handler waits for a lock");
+        while self.0.swap(true, Ordering::Acquire) {
+            assert_ne!(HOLDS.get(), ptr::from_ref(self).addr(), "who has the lock waits for it");
+            std::thread::yield_now();
+        }
+        HOLDS.set(ptr::from_ref(self).addr());
+        step();
+    }
+
+    fn try_lock(&self) -> bool {
+        step();
+        let got = !self.0.swap(true, Ordering::Acquire);
+        if got {
+            step();
+        }
+        got
+    }
+
+    unsafe fn unlock(&self) {
+        step();
+        if DEPTH.get() == 0 {
+            HOLDS.set(0);
+        }
+        self.0.store(false, Ordering::Release);
+        step();
+    }
+}
+
+const PAGE: usize = 4096;
+
+/// One region, every use of which is a step.
+#[derive(Debug)]
+pub struct BoardPages {
+    memory: NonNull<u8>,
+    bytes: usize,
+    /// Bytes that `map` may still give.
+    mappable: AtomicUsize,
+}
+
+// SAFETY: the memory is handed out once, and given back to the system only with the board.
+unsafe impl Sync for BoardPages {}
+// SAFETY: as above.
+unsafe impl Send for BoardPages {}
+
+impl BoardPages {
+    /// A region of `bytes` bytes, and more that can be mapped.
+    pub fn new(bytes: usize, mappable: usize) -> Self {
+        // SAFETY: the layout is not of zero size.
+        let memory = unsafe { std::alloc::alloc_zeroed(Self::layout(bytes)) };
+        let memory = NonNull::new(memory).expect("memory for a board");
+        Self { memory, bytes, mappable: AtomicUsize::new(mappable) }
+    }
+
+    fn layout(bytes: usize) -> Layout {
+        Layout::from_size_align(bytes, 1 << 16).expect("a layout")
+    }
+
+    fn enter() {
+        assert_eq!(DEPTH.get(), 0, "a handler calls the page provider");
+        step();
+    }
+}
+
+impl Drop for BoardPages {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `new` with this layout; the heap is gone.
+        unsafe { std::alloc::dealloc(self.memory.as_ptr(), Self::layout(self.bytes)) };
+    }
+}
+
+// SAFETY: one heap reserves the region, which begins as zero; mapped ones are the system's.
+unsafe impl PageProvider for BoardPages {
+    const PAGE: usize = PAGE;
+
+    fn reserve(&self, bytes: usize, align: usize) -> Result<Region, OutOfPages> {
+        Self::enter();
+        let fits = bytes <= self.bytes && align <= 1 << 16;
+        if fits { Ok(Region { start: self.memory, bytes }) } else { Err(OutOfPages) }
+    }
+
+    fn largest(&self, _: usize) -> Option<usize> {
+        Some(self.bytes)
+    }
+
+    unsafe fn commit(&self, _: Region) -> Result<(), OutOfPages> {
+        Self::enter();
+        Ok(())
+    }
+
+    unsafe fn purge(&self, range: Region) -> Purged {
+        Self::enter();
+        // SAFETY: nobody needs the content.
+        unsafe { range.start.write_bytes(0, range.bytes) };
+        Purged::Zeroed
+    }
+
+    fn map(&self, bytes: usize, align: usize) -> Result<Region, OutOfPages> {
+        Self::enter();
+        let left = self.mappable.load(Ordering::Relaxed);
+        self.mappable.store(left.checked_sub(bytes).ok_or(OutOfPages)?, Ordering::Relaxed);
+        let layout = Layout::from_size_align(bytes, align.max(PAGE)).map_err(|_| OutOfPages)?;
+        // SAFETY: not of zero size.
+        let start = NonNull::new(unsafe { std::alloc::alloc_zeroed(layout) }).ok_or(OutOfPages)?;
+        Ok(Region { start, bytes })
+    }
+
+    unsafe fn release(&self, region: Region) {
+        Self::enter();
+        self.mappable.fetch_add(region.bytes, Ordering::Relaxed);
+        let layout = Layout::from_size_align(region.bytes, PAGE).expect("as it was mapped");
+        // SAFETY: mapped with this layout: the tests ask for no larger alignment.
+        unsafe { std::alloc::dealloc(region.start.as_ptr(), layout) };
+    }
+}
