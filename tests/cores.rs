@@ -5,7 +5,7 @@ mod blocks;
 #[path = "cores/board.rs"]
 mod board;
 
-use ace_alloc::{ClaimError, CoreHeap, CoreId};
+use ace_alloc::{ClaimError, CoreHeap, CoreId, Dial};
 use ace_alloc_tests::random::Random;
 use blocks::{Block, layout};
 use board::{BoardPages, Kernel, interrupt, interrupt_at, set_handler, steps, switch_to};
@@ -86,7 +86,7 @@ fn work(heap: &Kernel, table: &Table) {
 
 /// What a handler does.
 fn handle(heap: &Kernel, table: &Table, depth: usize) {
-    for at in 0..6 {
+    for at in 0..12 {
         if let Some(block) = take(table, at * 3) {
             block.free(heap);
         }
@@ -103,6 +103,11 @@ fn handle(heap: &Kernel, table: &Table, depth: usize) {
         block.resize(heap, 300);
         put(table, Some(block));
     }
+    // Magazines run over, and slabs of the handler's become empty.
+    for bytes in [700, 16] {
+        let blocks: Vec<_> = (0..40).map_while(|_| Block::new(heap, bytes, depth as u8)).collect();
+        blocks.into_iter().for_each(|block| block.free(heap));
+    }
 }
 
 /// Works with interrupts that come as told, and returns the steps of the work.
@@ -112,6 +117,10 @@ fn work_with_interrupts(steps_until: u64, nested: u64) -> u64 {
     let table = Table::default();
     switch_to(0);
     heap.keep_reserve(8192);
+    // Memory goes back as soon as it is free.
+    for dial in [Dial::DirtyFloorKib, Dial::DirtyPermille, Dial::WarmMax] {
+        heap.dials().pin(dial, 0);
+    }
     let seen = Rc::clone(&table);
     set_handler(Some(Box::new(move |depth| handle(heap, &seen, depth))));
     interrupt_at(steps_until, nested);

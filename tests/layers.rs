@@ -16,6 +16,7 @@ const PLAN: &[&str] = &[
     "pages",
     "misuse",
     "claim",
+    "critical",
     // lift
     "protocol",
     "protocol/turnstile",
@@ -123,7 +124,7 @@ const NARROW: &[(&str, &[&str])] = &[
     ("sync", &["sync/scheduled"]),
     ("sync/scheduled", &[]),
     ("pages", &[]),
-    ("region", &["ace", "misuse", "region", "region/*", "sync"]),
+    ("region", &["ace", "claim", "misuse", "region", "region/*", "sync"]),
     ("protocol/hatch", &["protocol/turnstile", "sync"]),
     ("protocol", &["sync"]),
     ("protocol/inbox", &["sync"]),

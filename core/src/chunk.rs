@@ -1,7 +1,7 @@
 //! Chunks: out-of-object parcels of free blocks of one class. Floor: 1st.
 //!
 //! The unit of a thread's depot, of a message to another heap, and of the balance between threads.
-//! A chunk is half a magazine: one word of its own, then pointers. Chunks live in units of the heap that
+//! A chunk is half a magazine: 8 bytes of its own, then pointers. Chunks live in units of the heap that
 //! hold nothing else, and are named by number, so the lock-free protocols deal in integers.
 //!
 //! Invariant K1: every number that was handed out names a chunk in a committed unit of the pool's.

@@ -32,7 +32,6 @@ mod reserve;
 mod spare;
 
 use crate::{
-    address::align_up,
     claim::ClaimError,
     dials::Dials,
     geometry::{Geometry, Small},
@@ -101,7 +100,7 @@ where
         self.spares.claim(start, bytes, |heap, number, region| {
             if number > 0 {
                 let align = align_of::<usize>();
-                let skipped = align_up(start.addr(), align) - start.addr();
+                let skipped = start.addr().wrapping_neg() & (align - 1);
                 let usable = bytes.saturating_sub(skipped) & !(align - 1);
                 if usable < spare::SMALLEST {
                     return Err(ClaimError::TooSmall);

@@ -45,10 +45,10 @@ pub trait Geometry: 'static {
     const UNIT: usize = 1 << Self::UNIT_SHIFT;
     /// Bytes of a superslab.
     const SUPERSLAB: usize = Self::UNIT * Self::SUPERSLAB_UNITS as usize;
-    /// Bytes of a chunk: half a magazine, of which one word is the chunk's own.
+    /// Bytes of a chunk: half a magazine, of which 8 are the chunk's own.
     const CHUNK_BYTES: usize = Self::MAGAZINE_SLOTS / 2 * size_of::<usize>();
     /// Blocks that a chunk carries.
-    const CHUNK_BLOCKS: usize = Self::MAGAZINE_SLOTS / 2 - 1;
+    const CHUNK_BLOCKS: usize = (Self::CHUNK_BYTES - 8) / size_of::<usize>();
     /// Per class: how its slabs look. Indexed by class number.
     const CLASSES: [ClassShape; SizeClass::COUNT] = class_shapes::<Self>();
     /// Evaluated by `Heap::new`: a shape that can't work does not compile.

@@ -97,6 +97,8 @@ mod chunk;
 pub mod claim;
 #[cfg(not(loom))]
 pub mod cores;
+#[cfg(feature = "critical-section")]
+mod critical;
 #[cfg(not(loom))]
 pub mod dials;
 #[cfg(not(loom))]
@@ -157,6 +159,8 @@ pub mod superslab;
 #[doc(hidden)]
 pub mod tiny;
 
+#[cfg(feature = "critical-section")]
+pub use critical::CriticalSectionLock;
 #[cfg(not(loom))]
 pub use {
     claim::ClaimError,

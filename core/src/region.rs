@@ -25,7 +25,7 @@ mod scale;
 mod stats;
 mod turn;
 
-pub use claim::ClaimError;
+pub use crate::claim::ClaimError;
 pub use locked::{LockedHeap, OutOfMemory};
 pub use scale::{Bounded, Link, Micro, Mini, Scale, Wide};
 pub use stats::RegionStats;

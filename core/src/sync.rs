@@ -9,10 +9,12 @@ mod scheduled;
 #[cfg(shuttle)]
 #[cfg(shuttle)]
 pub use core::sync::atomic::AtomicPtr;
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(loom, shuttle, feature = "portable-atomic")))]
 pub use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 #[cfg(loom)]
 pub use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+#[cfg(all(feature = "portable-atomic", not(any(loom, shuttle))))]
+pub use portable_atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 #[cfg(shuttle)]
 pub use scheduled::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
@@ -21,7 +23,11 @@ pub use scheduled::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 /// system instead.
 pub type SpinLock = spin::mutex::SpinMutex<()>;
 
-pub use cells::{RelaxedU8, RelaxedU16, RelaxedU32, RelaxedU64};
+#[cfg(target_has_atomic = "64")]
+pub use cells::RelaxedU64;
+pub use cells::{RelaxedU8, RelaxedU16, RelaxedU32};
+#[cfg(not(target_has_atomic = "64"))]
+pub use halves::RelaxedU64;
 
 mod cells {
     // The cells that others act upon have 32 bits: route entries, live bits, a chunk's link. Under the
@@ -30,8 +36,10 @@ mod cells {
         AtomicU32,
         Ordering::{Acquire, Relaxed, Release},
     };
+    #[cfg(all(not(loom), target_has_atomic = "64"))]
+    use core::sync::atomic::AtomicU64;
     #[cfg(not(loom))]
-    use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU64};
+    use core::sync::atomic::{AtomicU8, AtomicU16};
     #[cfg(loom)]
     use loom::sync::atomic::{AtomicU8, AtomicU16, AtomicU64};
 
@@ -101,5 +109,53 @@ mod cells {
     relaxed_cell!(RelaxedU8, AtomicU8, u8);
     relaxed_cell!(RelaxedU16, AtomicU16, u16);
     relaxed_cell!(RelaxedU32, AtomicU32, u32);
+    #[cfg(target_has_atomic = "64")]
     relaxed_cell!(RelaxedU64, AtomicU64, u64);
+}
+
+#[cfg(not(target_has_atomic = "64"))]
+mod halves {
+    use super::RelaxedU32;
+
+    /// As the cells of fewer bits. Who reads while it is being written may see one half of the old value and one of
+    /// the new: a bit of a bitmap is in one half, and a count that others read is one of statistics.
+    #[derive(Debug, Default)]
+    #[repr(C, align(8))]
+    pub struct RelaxedU64 {
+        low: RelaxedU32,
+        high: RelaxedU32,
+    }
+
+    impl RelaxedU64 {
+        /// A cell that holds `value`.
+        #[must_use]
+        pub const fn new(value: u64) -> Self {
+            Self { low: RelaxedU32::new(value as u32), high: RelaxedU32::new((value >> 32) as u32) }
+        }
+
+        /// The current value.
+        #[inline(always)]
+        pub fn get(&self) -> u64 {
+            u64::from(self.high.get()) << 32 | u64::from(self.low.get())
+        }
+
+        /// Replaces the value. Only the writer of the moment calls this.
+        #[inline(always)]
+        pub fn set(&self, value: u64) {
+            self.low.set(value as u32);
+            self.high.set((value >> 32) as u32);
+        }
+
+        /// Adds to the value, likewise.
+        #[inline(always)]
+        pub fn add(&self, more: u64) {
+            self.set(self.get().wrapping_add(more));
+        }
+
+        /// Subtracts from the value, likewise.
+        #[inline(always)]
+        pub fn sub(&self, less: u64) {
+            self.set(self.get().wrapping_sub(less));
+        }
+    }
 }

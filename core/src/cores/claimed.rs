@@ -1,7 +1,6 @@
 //! The pages of a heap that was given its memory as one region. Floor: roof.
 
 use crate::{
-    address::align_up,
     pages::{OutOfPages, PageProvider, Purged, Region},
     sync::{AtomicPtr, AtomicUsize, Ordering},
 };
@@ -38,7 +37,7 @@ impl Claimed {
     fn aligned(&self, align: usize) -> Option<Region> {
         let bytes = self.bytes.load(Ordering::Acquire);
         let start = NonNull::new(self.start.load(Ordering::Relaxed))?;
-        let skipped = align_up(start.addr().get(), align) - start.addr().get();
+        let skipped = start.addr().get().wrapping_neg() & (align - 1);
         let bytes = bytes.checked_sub(skipped)? & !(Self::PAGE - 1);
         // SAFETY: `skipped` is at most the region's length.
         (bytes > 0).then(|| Region { start: unsafe { start.add(skipped) }, bytes })

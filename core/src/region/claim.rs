@@ -4,31 +4,8 @@ use super::{
     ground::{Control, Ground},
     scale::{GRANULE, Link, SMALLEST, Scale, bins},
 };
-use crate::ace::Larder;
-use core::{fmt, ptr::NonNull};
-
-/// Why memory was not taken. The heap is as it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClaimError {
-    /// Less than control data and one block need.
-    TooSmall,
-    /// A part of it belongs to the heap already.
-    Overlaps,
-    /// It begins at null, or runs past the end of the address space.
-    Invalid,
-}
-
-impl fmt::Display for ClaimError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::TooSmall => "too small for a region",
-            Self::Overlaps => "overlaps a region of the heap",
-            Self::Invalid => "not a range of addresses",
-        })
-    }
-}
-
-impl core::error::Error for ClaimError {}
+use crate::{ace::Larder, claim::ClaimError};
+use core::ptr::NonNull;
 
 /// The whole granules between `start` and `start + bytes`: the first, and how many. Regions begin at a multiple
 /// of a word, so that their control data does.

@@ -1,7 +1,7 @@
 //! The region heap behind a lock: a global allocator. Floor: annex.
 
-use super::{ClaimError, RegionHeap, RegionStats, Scale, Wide, blocks::granules_of};
-use crate::{ace::Reason, sync::SpinLock};
+use super::{RegionHeap, RegionStats, Scale, Wide, blocks::granules_of};
+use crate::{ace::Reason, claim::ClaimError, sync::SpinLock};
 use core::{
     alloc::{GlobalAlloc, Layout},
     mem::MaybeUninit,

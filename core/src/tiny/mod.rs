@@ -61,7 +61,7 @@ pub struct Sentinel([u64; 128]);
 /// See [`Sentinel`]. Never written.
 pub static SENTINEL: Sentinel = Sentinel([0; 128]);
 /// Byte offset into [`SENTINEL`] of a fresh front's stack pointers.
-pub const SENTINEL_OFFSET: usize = 1016;
+pub const SENTINEL_OFFSET: usize = size_of::<Sentinel>() - size_of::<*mut u8>();
 
 /// The hot part of a thread's state: lives in thread-local storage, at most 1 KiB, address fixed.
 #[repr(C, align(64))]
