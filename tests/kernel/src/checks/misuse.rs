@@ -1,0 +1,3 @@
+//! Misuse.
+/// Ends.
+pub fn end_by_double_free() -> ! { panic!() }

@@ -1,0 +1,263 @@
+//! What each CPU has for itself: its number, its clock, its interrupt stacks; found through GS. And how two
+//! CPUs do the same work at the same time.
+
+use crate::{apic, boot, boot::CPUS, heap, interrupts};
+use ace_alloc::SpinLock;
+use core::{
+    arch::asm,
+    cell::{Cell, UnsafeCell},
+    ptr,
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence},
+};
+use lock_api::Mutex;
+
+/// IST slot of interrupts. They have a stack of their own because compiled code uses the 128 bytes below its
+/// stack pointer (the red zone), which an interrupt on the same stack would overwrite.
+pub const INTERRUPT_STACK: u8 = 1;
+/// IST slot of faults, which may happen inside interrupts too.
+pub const FAULT_STACK: u8 = 2;
+const STACK_BYTES: usize = 32 << 10;
+
+const CODE: u64 = 0x00AF_9B00_0000_FFFF;
+const DATA: u64 = 0x00CF_9300_0000_FFFF;
+const TSS_SELECTOR: u16 = 0x18;
+const TSS_BYTES: usize = 104;
+const GS_BASE: u32 = 0xC000_0101;
+
+#[repr(align(16))]
+struct Stack(UnsafeCell<[u8; STACK_BYTES]>);
+
+impl Stack {
+    fn top(&self) -> u64 {
+        (self.0.get().addr() + STACK_BYTES) as u64
+    }
+}
+
+/// See the module's documentation.
+#[repr(C, align(64))]
+pub struct Cpu {
+    /// Its own address, for `gs:[0]`.
+    this: Cell<*const Cpu>,
+    number: Cell<usize>,
+    in_interrupt: AtomicBool,
+    in_allocator: AtomicBool,
+    ticks: AtomicU64,
+    /// Rounds of work that this CPU has done.
+    rounds: AtomicUsize,
+    gdt: Cell<[u64; 5]>,
+    tss: Cell<[u32; TSS_BYTES / 4]>,
+    interrupt_stack: Stack,
+    fault_stack: Stack,
+}
+
+// SAFETY: the cells are written by their own CPU alone and read by no other; the stacks are the CPU's.
+unsafe impl Sync for Cpu {}
+
+static ALL: [Cpu; CPUS] = [const { Cpu::new() }; CPUS];
+
+/// The CPU that runs this.
+#[inline(always)]
+pub fn this() -> &'static Cpu {
+    let this: *const Cpu;
+    // SAFETY: GS is set by `Cpu::begin`, before anything that calls this.
+    unsafe { asm!("mov {}, gs:[0]", out(reg) this, options(pure, readonly, nostack, preserves_flags)) };
+    // SAFETY: as above: an element of a static.
+    unsafe { &*this }
+}
+
+impl Cpu {
+    const fn new() -> Self {
+        Self {
+            this: Cell::new(ptr::null()),
+            number: Cell::new(0),
+            in_interrupt: AtomicBool::new(false),
+            in_allocator: AtomicBool::new(false),
+            ticks: AtomicU64::new(0),
+            rounds: AtomicUsize::new(0),
+            gdt: Cell::new([0; 5]),
+            tss: Cell::new([0; TSS_BYTES / 4]),
+            interrupt_stack: Stack(UnsafeCell::new([0; STACK_BYTES])),
+            fault_stack: Stack(UnsafeCell::new([0; STACK_BYTES])),
+        }
+    }
+
+    /// Number of the CPU, below [`CPUS`].
+    #[inline(always)]
+    pub fn number(&self) -> usize {
+        self.number.get()
+    }
+
+    /// Whether an interrupt handler runs.
+    #[inline(always)]
+    pub fn in_interrupt(&self) -> bool {
+        self.in_interrupt.load(Ordering::Relaxed)
+    }
+
+    /// Runs the body of an interrupt handler.
+    pub fn interrupted(&self, handler: impl FnOnce()) {
+        marked(&self.in_interrupt, handler);
+    }
+
+    /// Whether the allocator runs: what a handler asks about the code that it interrupts.
+    pub fn in_allocator(&self) -> bool {
+        self.in_allocator.load(Ordering::Relaxed)
+    }
+
+    /// Runs a call of the allocator.
+    #[inline(always)]
+    pub fn allocating<R>(&self, call: impl FnOnce() -> R) -> R {
+        marked(&self.in_allocator, call)
+    }
+
+    /// Counts a period of the timer.
+    pub fn tick(&self) {
+        self.ticks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Periods of the timer so far.
+    pub fn ticks(&self) -> u64 {
+        self.ticks.load(Ordering::Relaxed)
+    }
+
+    /// Takes possession of the CPU that runs this: GS, segments, interrupt stacks.
+    fn begin(&'static self, number: usize) {
+        self.this.set(self);
+        self.number.set(number);
+        let mut tss = [0_u32; TSS_BYTES / 4];
+        for (slot, stack) in
+            [(INTERRUPT_STACK, &self.interrupt_stack), (FAULT_STACK, &self.fault_stack)]
+        {
+            let (top, at) = (stack.top(), 7 + 2 * usize::from(slot));
+            (tss[at], tss[at + 1]) = (top as u32, (top >> 32) as u32);
+        }
+        // No I/O permissions: the map would begin behind the end.
+        tss[TSS_BYTES / 4 - 1] = (TSS_BYTES as u32) << 16;
+        self.tss.set(tss);
+        let base = self.tss.as_ptr().addr() as u64;
+        let limit = TSS_BYTES as u64 - 1;
+        let low = limit | (base & 0xFF_FFFF) << 16 | 0x89 << 40 | (base >> 24 & 0xFF) << 56;
+        self.gdt.set([0, CODE, DATA, low, base >> 32]);
+        let gdt = TablePointer::of(&self.gdt);
+        // SAFETY: the new table has the same segments under the same selectors, and a task segment.
+        unsafe {
+            asm!("lgdt [{}]", "ltr {:x}", in(reg) &raw const gdt, in(reg) TSS_SELECTOR, options(nostack));
+        }
+        let address = ptr::from_ref(self).addr();
+        // SAFETY: nothing uses GS but `this`.
+        unsafe {
+            asm!("wrmsr", in("ecx") GS_BASE, in("eax") address as u32, in("edx") address >> 32,
+                options(nostack));
+        }
+    }
+}
+
+/// What `lgdt` and `lidt` want: limit and address of a table.
+#[repr(C, packed)]
+pub struct TablePointer {
+    limit: u16,
+    start: usize,
+}
+
+impl TablePointer {
+    /// Of a table that stays where it is.
+    pub fn of<T>(table: &'static T) -> Self {
+        Self { limit: (size_of::<T>() - 1) as u16, start: ptr::from_ref(table).addr() }
+    }
+}
+
+/// Runs `work` with the mark set; an interrupt on this CPU sees it exactly then.
+#[inline(always)]
+fn marked<R>(mark: &AtomicBool, work: impl FnOnce() -> R) -> R {
+    let before = mark.load(Ordering::Relaxed);
+    mark.store(true, Ordering::Relaxed);
+    compiler_fence(Ordering::SeqCst);
+    let result = work();
+    compiler_fence(Ordering::SeqCst);
+    mark.store(before, Ordering::Relaxed);
+    result
+}
+
+/// First Rust code of every CPU, called by `boot.s`.
+#[unsafe(no_mangle)]
+extern "C" fn cpu_begins(number: usize) -> ! {
+    if number == 0 {
+        interrupts::describe();
+    }
+    ALL[number].begin(number);
+    interrupts::load();
+    apic::begin();
+    if number == 0 {
+        crate::main();
+    }
+    apic::start_timer();
+    interrupts::enable();
+    loop {
+        if !do_work() {
+            idle();
+        }
+    }
+}
+
+/// Wakes the other CPUs and waits until they are there.
+pub fn start_others() {
+    boot::copy_trampoline();
+    apic::wake_others(boot::TRAMPOLINE);
+    // A CPU that is there has ticked.
+    while ALL[1..].iter().any(|cpu| cpu.ticks() == 0) {
+        core::hint::spin_loop();
+    }
+}
+
+/// Milliseconds since the kernel began: all CPUs go by the timer of CPU 0.
+pub fn now_ms() -> u64 {
+    ALL[0].ticks() * u64::from(apic::TICK_US) / 1000
+}
+
+/// What a CPU does when there is nothing to do: a turn of ACE, then sleep until the next interrupt.
+pub fn idle() {
+    heap::HEAP.turn(now_ms());
+    // SAFETY: interrupts are enabled, so the timer wakes the CPU.
+    unsafe { asm!("hlt", options(nomem, nostack)) };
+}
+
+/// The work of a round, by number of the CPU.
+type Work = fn(usize);
+
+static WORK: Mutex<SpinLock, Option<Work>> = Mutex::new(None);
+static ROUND: AtomicUsize = AtomicUsize::new(0);
+
+/// Runs `work` on all CPUs at the same time, with the number of the CPU; returns when all have done it. For
+/// CPU 0.
+pub fn on_all(work: Work) {
+    *WORK.lock() = Some(work);
+    let round = ROUND.fetch_add(1, Ordering::Release) + 1;
+    do_work();
+    while ALL.iter().any(|cpu| cpu.rounds.load(Ordering::Acquire) != round) {
+        core::hint::spin_loop();
+    }
+}
+
+/// Takes part in the round, if there is a new one.
+fn do_work() -> bool {
+    let cpu = this();
+    let round = ROUND.load(Ordering::Acquire);
+    if cpu.rounds.load(Ordering::Relaxed) == round {
+        return false;
+    }
+    let work = *WORK.lock();
+    if let Some(work) = work {
+        work(cpu.number());
+    }
+    cpu.rounds.store(round, Ordering::Release);
+    true
+}
+
+/// All CPUs wait for each other here, so that what follows begins at the same time.
+pub fn meet() {
+    static ARRIVED: AtomicU32 = AtomicU32::new(0);
+    let arrived = ARRIVED.fetch_add(1, Ordering::AcqRel) + 1;
+    let all = arrived.next_multiple_of(CPUS as u32);
+    while ARRIVED.load(Ordering::Acquire) < all {
+        core::hint::spin_loop();
+    }
+}

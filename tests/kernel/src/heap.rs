@@ -1,0 +1,99 @@
+//! The kernel's heap. Floor of the kernel: what a kernel has to write to have ACE-Alloc.
+
+use crate::{boot::CPUS, cpu, interrupts};
+use ace_alloc::{
+    Front, Heap, Misuse, OutOfPages, PageProvider, Platform, Purged, Region, Threads,
+    geometry::Small,
+};
+use core::{
+    alloc::{GlobalAlloc, Layout},
+    cell::UnsafeCell,
+    ops::Range,
+    ptr::{self, NonNull},
+    sync::atomic::{AtomicUsize, Ordering, AtomicBool},
+};
+
+pub struct Memory { start: AtomicUsize, bytes: AtomicUsize }
+// SAFETY: see reserve.
+unsafe impl PageProvider for Memory {
+    const PAGE: usize = 4096;
+    fn reserve(&self, bytes: usize, align: usize) -> Result<Region, OutOfPages> {
+        let first = self.start.load(Ordering::Relaxed);
+        let end = first + self.bytes.load(Ordering::Relaxed);
+        let start = first.next_multiple_of(align);
+        if bytes > end - start { return Err(OutOfPages); }
+        let start: *mut u8 = ptr::with_exposed_provenance_mut(start);
+        unsafe { start.write_bytes(0, bytes) };
+        Ok(Region { start: NonNull::new(start).ok_or(OutOfPages)?, bytes })
+    }
+    unsafe fn commit(&self, _: Region) -> Result<(), OutOfPages> { Ok(()) }
+    unsafe fn purge(&self, range: Region) -> Purged {
+        unsafe { range.start.as_ptr().write_bytes(0, range.bytes) };
+        Purged::Zeroed
+    }
+    unsafe fn release(&self, _: Region) {}
+}
+
+pub struct PerCpu;
+struct Fronts([[UnsafeCell<Front>; 2]; CPUS]);
+unsafe impl Sync for Fronts {}
+static FRONTS: Fronts = Fronts([const { [const { UnsafeCell::new(Front::EMPTY) }; 2] }; CPUS]);
+unsafe impl Threads for PerCpu {
+    #[inline(always)]
+    fn front() -> NonNull<Front> {
+        let cpu = cpu::this();
+        unsafe { NonNull::new_unchecked(FRONTS.0[cpu.number()][usize::from(cpu.in_interrupt())].get()) }
+    }
+    fn on_first_use() -> bool { true }
+}
+pub struct IrqLock { taken: AtomicBool, enabled: AtomicBool }
+unsafe impl lock_api::RawMutex for IrqLock {
+    type GuardMarker = lock_api::GuardNoSend;
+    const INIT: Self = Self { taken: AtomicBool::new(false), enabled: AtomicBool::new(false) };
+    fn lock(&self) {
+        while !self.try_lock() { core::hint::spin_loop(); }
+    }
+    fn try_lock(&self) -> bool {
+        let enabled = interrupts::disable();
+        if self.taken.swap(true, Ordering::Acquire) {
+            if enabled { interrupts::enable() }
+            return false;
+        }
+        self.enabled.store(enabled, Ordering::Relaxed);
+        true
+    }
+    unsafe fn unlock(&self) {
+        let enabled = self.enabled.load(Ordering::Relaxed);
+        self.taken.store(false, Ordering::Release);
+        if enabled { interrupts::enable() }
+    }
+}
+
+pub struct Kernel;
+impl Platform for Kernel {
+    type Geometry = Small;
+    type Pages = Memory;
+    type Threads = PerCpu;
+    type Lock = IrqLock;
+    fn misuse(misuse: Misuse) { panic!("{:#x}: {}", misuse.address, misuse.kind.reason()) }
+}
+pub static HEAP: Heap<Kernel> = Heap::new(Memory { start: AtomicUsize::new(0), bytes: AtomicUsize::new(0) });
+
+pub fn begin(memory: Range<usize>) {
+    let p = HEAP.pages();
+    p.start.store(memory.start, Ordering::Relaxed);
+    p.bytes.store(memory.len(), Ordering::Relaxed);
+}
+
+/// The global allocator.
+struct Global;
+#[global_allocator]
+static GLOBAL: Global = Global;
+unsafe impl GlobalAlloc for Global {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        cpu::this().allocating(|| unsafe { HEAP.alloc(layout) })
+    }
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        cpu::this().allocating(|| unsafe { HEAP.dealloc(block, layout) })
+    }
+}
