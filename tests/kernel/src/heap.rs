@@ -1,6 +1,6 @@
 //! The kernel's heap. Floor of the kernel: what a kernel has to write to have ACE-Alloc.
 
-use crate::{boot::CPUS, cpu, interrupts};
+use crate::{boot::CPUS, cpu, interrupts, serial};
 use ace_alloc::{
     Front, Heap, Misuse, OutOfPages, PageProvider, Platform, Purged, Region, Threads,
     geometry::Small,
@@ -75,7 +75,12 @@ impl Platform for Kernel {
     type Pages = Memory;
     type Threads = PerCpu;
     type Lock = IrqLock;
-    fn misuse(misuse: Misuse) { panic!("{:#x}: {}", misuse.address, misuse.kind.reason()) }
+    fn on_turn(_: &ace_alloc::ace::Turn<'_>) { TURNS.fetch_add(1, Ordering::Relaxed); }
+    fn misuse(misuse: Misuse) {
+        if FORGIVE.load(Ordering::Relaxed) { *REPORTED.lock() = Some(misuse); return }
+        serial::write_last_line(format_args!("misuse of {:#x}: {}", misuse.address, misuse.kind.reason()));
+        serial::exit(serial::Verdict::Misused)
+    }
 }
 pub static HEAP: Heap<Kernel> = Heap::new(Memory { start: AtomicUsize::new(0), bytes: AtomicUsize::new(0) });
 
@@ -96,4 +101,17 @@ unsafe impl GlobalAlloc for Global {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         cpu::this().allocating(|| unsafe { HEAP.dealloc(block, layout) })
     }
+}
+
+static TURNS: AtomicUsize = AtomicUsize::new(0);
+static FORGIVE: AtomicBool = AtomicBool::new(false);
+static REPORTED: lock_api::Mutex<ace_alloc::SpinLock, Option<Misuse>> = lock_api::Mutex::new(None);
+pub fn turns() -> usize { TURNS.load(Ordering::Relaxed) }
+pub fn forgive(yes: bool) { FORGIVE.store(yes, Ordering::Relaxed) }
+pub fn take_misuse() -> Option<Misuse> { REPORTED.lock().take() }
+/// Blocks in the program's hands.
+pub fn live_blocks() -> u64 {
+    let stats = HEAP.stats();
+    let small: u64 = stats.classes.iter().map(|class| class.live_blocks).sum();
+    small + (stats.large.blocks + stats.huge.blocks) as u64
 }

@@ -37,8 +37,8 @@ fn main() -> ! {
     heap::begin(boot::free_memory());
     apic::start_timer();
     interrupts::enable();
-    match line {
-        "misuse" => checks::misuse::end_by_double_free(),
+    match line.split_once(' ') {
+        Some(("misuse", reason)) => checks::end_by(reason),
         _ => {
             cpu::start_others();
             checks::run();
