@@ -60,7 +60,9 @@ static ALL: [Cpu; CPUS] = [const { Cpu::new() }; CPUS];
 pub fn this() -> &'static Cpu {
     let this: *const Cpu;
     // SAFETY: GS is set by `Cpu::begin`, before anything that calls this.
-    unsafe { asm!("mov {}, gs:[0]", out(reg) this, options(pure, readonly, nostack, preserves_flags)) };
+    unsafe {
+        asm!("mov {}, gs:[0]", out(reg) this, options(pure, readonly, nostack, preserves_flags))
+    };
     // SAFETY: as above: an element of a static.
     unsafe { &*this }
 }

@@ -157,7 +157,8 @@ impl Hook {
 
     fn call(&self, frame: &Frame) {
         // SAFETY: nothing but `Handler`s is ever stored.
-        let handler = unsafe { core::mem::transmute::<*mut (), Handler>(self.0.load(Ordering::Acquire)) };
+        let handler =
+            unsafe { core::mem::transmute::<*mut (), Handler>(self.0.load(Ordering::Acquire)) };
         handler(frame);
     }
 }

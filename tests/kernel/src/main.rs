@@ -24,6 +24,8 @@ mod checks;
 mod cpu;
 mod heap;
 mod interrupts;
+mod lock;
+mod measure;
 mod memory;
 mod ports;
 mod serial;
@@ -39,6 +41,7 @@ fn main() -> ! {
     interrupts::enable();
     match line.split_once(' ') {
         Some(("misuse", reason)) => checks::end_by(reason),
+        None if line == "measure" => measure::run_all(),
         _ => {
             cpu::start_others();
             checks::run();

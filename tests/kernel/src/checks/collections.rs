@@ -34,7 +34,8 @@ fn name(key: u64) -> String {
 /// A map that is filled, thinned out and read in order.
 fn maps(random: &mut Random) {
     let mut map: BTreeMap<u64, String> = (0..ENTRIES).map(|key| (key, name(key))).collect();
-    let doomed: Vec<u64> = (0..ENTRIES / 2).map(|_| random.below(ENTRIES as usize) as u64).collect();
+    let doomed: Vec<u64> =
+        (0..ENTRIES / 2).map(|_| random.below(ENTRIES as usize) as u64).collect();
     for key in &doomed {
         map.remove(key);
     }

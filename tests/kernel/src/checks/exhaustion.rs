@@ -74,5 +74,7 @@ pub fn check() {
             cpu::meet();
         }
     });
-    for together in &TOGETHER { say!("   together {}", together.load(Ordering::Relaxed)); }
+    for together in &TOGETHER {
+        say!("   together {}", together.load(Ordering::Relaxed));
+    }
 }

@@ -45,7 +45,10 @@ impl Side {
         if let Some(mut parcel) = between.try_lock() {
             mem::swap(&mut *parcel, place);
         }
-        *place = None;
+        match place {
+            Some(block) if bytes % 4 == 0 => return block.resize(bytes),
+            _ => *place = None,
+        }
         *place = Filled::new(bytes, bytes as u8);
         place.is_some()
     }
@@ -109,7 +112,9 @@ pub fn check_timer() {
     ON_TIMER.clear();
     for (number, visitors) in VISITORS.iter().enumerate() {
         let [inside, outside, refused] = visitors.leave();
-        say!("   CPU {number}: {inside} inside the allocator, {outside} outside; {refused} refused");
+        say!(
+            "   CPU {number}: {inside} inside the allocator, {outside} outside; {refused} refused"
+        );
         assert!(inside >= WANTED);
     }
 }

@@ -1,70 +1,77 @@
 //! Programs' mistakes reach the misuse hook with their reason, and harm nothing.
 
-use crate::heap;
-use ace_alloc::MisuseKind;
-use alloc::alloc::{alloc, dealloc};
-use core::{alloc::Layout, cell::UnsafeCell, hint::black_box, ptr};
+use super::regions;
+use crate::heap::{self, GLOBAL};
+use ace_alloc::{MisuseKind, SpinLock};
+use alloc::alloc::GlobalAlloc;
+use core::{alloc::Layout, mem::MaybeUninit, ptr};
+use lock_api::Mutex;
 
 const LAYOUT: Layout = Layout::new::<[u64; 6]>();
 
-/// A mistake, and what it is to be called.
-type Mistake = (MisuseKind, fn());
+/// A mistake made with a heap, and what it is to be called.
+type Mistake = (MisuseKind, fn(&dyn GlobalAlloc));
 
-const MISTAKES: &[Mistake] = &[
+const MISTAKES: [Mistake; 3] = [
     (MisuseKind::DoubleFree, double_free),
     (MisuseKind::Interior, interior_free),
     (MisuseKind::Foreign, foreign_free),
 ];
 
-// What a compiler can see to be allocated and freed it may leave out: hence `black_box`.
-
-fn double_free() {
+fn double_free(heap: &dyn GlobalAlloc) {
     // SAFETY: the layout is not empty; the second free is the mistake, and the hook decides what becomes of it.
     unsafe {
-        let block = black_box(alloc(LAYOUT));
-        dealloc(block, LAYOUT);
-        dealloc(block, LAYOUT);
+        let block = heap.alloc(LAYOUT);
+        heap.dealloc(block, LAYOUT);
+        heap.dealloc(block, LAYOUT);
     }
 }
 
-fn interior_free() {
-    // SAFETY: as above, for the first free.
+fn interior_free(heap: &dyn GlobalAlloc) {
+    // SAFETY: the layout is not empty and the address inside the block; the first free is the mistake.
     unsafe {
-        let block = black_box(alloc(LAYOUT));
-        dealloc(block.add(16), LAYOUT);
-        dealloc(block, LAYOUT);
+        let block = heap.alloc(LAYOUT);
+        heap.dealloc(block.add(16), LAYOUT);
+        heap.dealloc(block, LAYOUT);
     }
 }
 
-fn foreign_free() {
-    struct Elsewhere(UnsafeCell<[u64; 6]>);
-    // SAFETY: nobody touches it.
-    unsafe impl Sync for Elsewhere {}
-    static ELSEWHERE: Elsewhere = Elsewhere(UnsafeCell::new([0; 6]));
-    // SAFETY: as above.
-    unsafe { dealloc(ELSEWHERE.0.get().cast(), LAYOUT) };
+fn foreign_free(heap: &dyn GlobalAlloc) {
+    static ELSEWHERE: Mutex<SpinLock, [MaybeUninit<u64>; 6]> =
+        Mutex::new([MaybeUninit::uninit(); 6]);
+    let mut elsewhere = ELSEWHERE.lock();
+    // SAFETY: the mistake.
+    unsafe { heap.dealloc(elsewhere.as_mut_ptr().cast(), LAYOUT) };
 }
 
 /// Every mistake is reported, once, and then the heap goes on.
 pub fn check() {
     for (kind, make) in MISTAKES {
         heap::forgive(true);
-        make();
+        make(&GLOBAL);
         heap::forgive(false);
         let reported = heap::take_misuse();
-        assert_eq!(reported.map(|misuse| misuse.kind), Some(*kind));
+        assert_eq!(reported.map(|misuse| misuse.kind), Some(kind));
     }
     // SAFETY: the layout is not empty.
-    let blocks: [*mut u8; 2] = [(); 2].map(|()| unsafe { alloc(LAYOUT) });
-    assert!(blocks[0] != blocks[1] && !blocks.contains(&ptr::null_mut()), "no block is handed out twice");
+    let blocks: [*mut u8; 2] = [(); 2].map(|()| unsafe { GLOBAL.alloc(LAYOUT) });
+    assert!(blocks[0] != blocks[1], "no block is handed out twice");
+    assert!(!blocks.contains(&ptr::null_mut()));
     for block in blocks {
         // SAFETY: just allocated.
-        unsafe { dealloc(block, LAYOUT) };
+        unsafe { GLOBAL.dealloc(block, LAYOUT) };
     }
 }
 
-/// Makes the mistake that is called `reason`: the end of the kernel.
-pub fn end_by(reason: &str) {
-    let mistake = MISTAKES.iter().find(|(kind, _)| kind.reason() == reason);
-    mistake.expect("a mistake of this name").1();
+/// Makes a mistake that nobody forgives, such as "global double free" or "regions double free": the end of the
+/// kernel.
+pub fn end_by(mistake: &str) {
+    let (heap, reason) = mistake.split_once(' ').expect("a heap and a reason");
+    let (_, make) =
+        MISTAKES.into_iter().find(|(kind, _)| kind.reason() == reason).expect("a reason");
+    match heap {
+        "global" => make(&GLOBAL),
+        "regions" => make(regions::heap()),
+        _ => panic!("no heap is called {heap}"),
+    }
 }

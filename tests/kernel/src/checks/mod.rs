@@ -5,11 +5,13 @@ mod exhaustion;
 mod interrupts;
 mod misuse;
 mod pattern;
+mod regions;
 mod traffic;
 mod turns;
 
 use crate::{cpu, heap, say};
 pub use misuse::end_by;
+pub use pattern::Random;
 
 /// Name and text of every check, in order.
 const ALL: &[(&str, fn())] = &[
@@ -20,6 +22,7 @@ const ALL: &[(&str, fn())] = &[
     ("interrupts at any time", interrupts::check_timer),
     ("interrupts after every instruction", interrupts::check_steps),
     ("misuse", misuse::check),
+    ("regions", regions::check),
 ];
 
 /// Runs all checks. After each the heap must be as empty as before: nothing is lost, nothing kept.

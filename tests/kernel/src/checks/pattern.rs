@@ -1,10 +1,10 @@
 //! What checks write into blocks to know them again, and the sequence that they draw sizes from.
 
-use alloc::alloc::{alloc, dealloc};
-use core::{alloc::Layout, ptr::NonNull};
+use crate::heap::GLOBAL;
+use alloc::alloc::GlobalAlloc;
+use core::{alloc::Layout, ptr::NonNull, slice};
 
 /// Marsaglia's xorshift: deterministic, and good enough to mix sizes.
-#[derive(Debug)]
 pub struct Random(u64);
 
 impl Random {
@@ -21,16 +21,16 @@ impl Random {
         (self.0 >> 32) as usize % bound
     }
 
-    /// A size, small ones more often.
+    /// A size in bytes, small ones more often.
     pub fn bytes(&mut self) -> usize {
         let most = [64, 64, 64, 64, 512, 512, 2048, 12_000][self.below(8)];
         1 + self.below(most)
     }
 }
 
-/// A block that is filled with a byte of its own, and knows whether it still is.
-#[derive(Debug)]
+/// A block that is filled with one value, and knows whether it still is.
 pub struct Filled {
+    heap: &'static (dyn GlobalAlloc + Sync),
     start: NonNull<u8>,
     layout: Layout,
     fill: u8,
@@ -40,23 +40,48 @@ pub struct Filled {
 unsafe impl Send for Filled {}
 
 impl Filled {
-    /// `None` if there is no memory.
+    /// A block of the global heap; `None` if there is no memory.
     pub fn new(bytes: usize, fill: u8) -> Option<Self> {
-        let layout = Layout::from_size_align(bytes.max(1), 8).ok()?;
-        // SAFETY: the layout is not empty.
-        let start = NonNull::new(unsafe { alloc(layout) })?;
+        Self::new_in(&GLOBAL, bytes, fill)
+    }
+
+    /// A block of this heap, of at least one byte; `None` if there is no memory.
+    pub fn new_in(heap: &'static (dyn GlobalAlloc + Sync), bytes: usize, fill: u8) -> Option<Self> {
+        let layout = Layout::from_size_align(bytes, 8).ok()?;
+        // SAFETY: the callers ask for a byte at least.
+        let start = NonNull::new(unsafe { heap.alloc(layout) })?;
         // SAFETY: the block is ours and that long.
-        unsafe { start.write_bytes(fill, layout.size()) };
-        Some(Self { start, layout, fill })
+        unsafe { start.write_bytes(fill, bytes) };
+        Some(Self { heap, start, layout, fill })
+    }
+
+    /// Makes it longer or shorter. `false`: there was no memory, and it is as it was.
+    pub fn resize(&mut self, bytes: usize) -> bool {
+        let (old, Ok(layout)) = (self.layout, Layout::from_size_align(bytes, 8)) else {
+            return false;
+        };
+        // SAFETY: the block is of this heap and layout, and the new size is a byte at least.
+        let moved = unsafe { self.heap.realloc(self.start.as_ptr(), old, bytes) };
+        let Some(start) = NonNull::new(moved) else { return false };
+        (self.start, self.layout) = (start, layout);
+        if bytes > old.size() {
+            // SAFETY: the block is ours and that long.
+            unsafe { start.add(old.size()).write_bytes(self.fill, bytes - old.size()) };
+        }
+        true
     }
 }
 
 impl Drop for Filled {
     fn drop(&mut self) {
         // SAFETY: the block is ours until the end of this function.
-        let bytes = unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.layout.size()) };
-        assert!(bytes.iter().all(|byte| *byte == self.fill), "a block of {:?} changed", self.layout);
-        // SAFETY: from `alloc` with this layout, and not used any more.
-        unsafe { dealloc(self.start.as_ptr(), self.layout) };
+        let bytes = unsafe { slice::from_raw_parts(self.start.as_ptr(), self.layout.size()) };
+        assert!(
+            bytes.iter().all(|byte| *byte == self.fill),
+            "a block of {:?} changed",
+            self.layout
+        );
+        // SAFETY: from `alloc` of this heap with this layout, and not used any more.
+        unsafe { self.heap.dealloc(self.start.as_ptr(), self.layout) };
     }
 }

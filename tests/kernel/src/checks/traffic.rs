@@ -25,7 +25,11 @@ impl Message {
 
     /// Drops the message, which looks at what its content is filled with.
     fn arrived_as(self: Box<Self>, number: u64) {
-        assert_eq!((self.number, self.sum), (number, number.rotate_left(17)), "in order, and whole");
+        assert_eq!(
+            (self.number, self.sum),
+            (number, number.rotate_left(17)),
+            "in order, and whole"
+        );
         drop(self.content);
     }
 }

@@ -12,7 +12,9 @@ const BYTES_OF_EACH: usize = 4 << 20;
 pub fn check() {
     let blocks: Vec<Filled> = SIZES
         .iter()
-        .flat_map(|&bytes| (0..BYTES_OF_EACH / bytes).map_while(move |at| Filled::new(bytes, at as u8)))
+        .flat_map(|&bytes| {
+            (0..BYTES_OF_EACH / bytes).map_while(move |at| Filled::new(bytes, at as u8))
+        })
         .collect();
     let turns = heap::turns();
     drop(blocks);
@@ -23,6 +25,11 @@ pub fn check() {
         cpu::idle();
     }
     let idle = heap::HEAP.stats();
-    say!("   {} turns in {} ms of idling; dirty memory: {} KiB, then {} KiB",
-        heap::turns() - turns, cpu::now_ms() - began, full.dirty_bytes >> 10, idle.dirty_bytes >> 10);
+    say!(
+        "   {} turns in {} ms of idling; dirty memory: {} KiB, then {} KiB",
+        heap::turns() - turns,
+        cpu::now_ms() - began,
+        full.dirty_bytes >> 10,
+        idle.dirty_bytes >> 10
+    );
 }

@@ -1,0 +1,129 @@
+//! A heap over regions beside the global one, as early boot and drivers have it: claims that are refused, all
+//! that can be had of several regions, a region that is claimed when the others are used up.
+
+use super::pattern::{Filled, Random};
+use crate::{cpu, heap, lock::InterruptLock, say};
+use ace_alloc::{
+    LockedHeap, Misuse, RegionHeap,
+    region::{ClaimError, Scale},
+};
+use alloc::{alloc::GlobalAlloc, vec::Vec};
+use core::{
+    alloc::Layout,
+    cell::UnsafeCell,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+/// What each CPU does together with the others: exchanges, and blocks at a time.
+const ROUNDS: usize = 20_000;
+const BLOCKS: usize = 250;
+
+/// The scale `Wide`, but for what it does about mistakes.
+pub enum Strict {}
+
+impl Scale for Strict {
+    type Link = u32;
+    const EXACT: usize = 256;
+    const CACHED: usize = 256;
+
+    fn misuse(misuse: Misuse) -> ! {
+        heap::end_by_misuse(misuse)
+    }
+}
+
+type Regions = LockedHeap<InterruptLock, Strict>;
+static HEAP: Regions = LockedHeap::with_oom(claim_reserve);
+
+#[repr(align(16))]
+struct Memory<const BYTES: usize>(UnsafeCell<[u8; BYTES]>);
+// SAFETY: only the heap touches it once it is claimed.
+unsafe impl<const BYTES: usize> Sync for Memory<BYTES> {}
+
+impl<const BYTES: usize> Memory<BYTES> {
+    const fn new() -> Self {
+        Self(UnsafeCell::new([0; BYTES]))
+    }
+
+    fn start(&self) -> *mut u8 {
+        self.0.get().cast()
+    }
+}
+
+static TINY: Memory<32> = Memory::new();
+static FIRST: Memory<{ 64 << 10 }> = Memory::new();
+static SECOND: Memory<{ 256 << 10 }> = Memory::new();
+static RESERVE: Memory<{ 128 << 10 }> = Memory::new();
+static RESERVE_ASKED: AtomicBool = AtomicBool::new(false);
+
+fn claim_reserve(heap: &mut RegionHeap<Strict>, _: Layout) -> bool {
+    if RESERVE_ASKED.swap(true, Ordering::Relaxed) {
+        return false;
+    }
+    // SAFETY: nobody else uses the reserve.
+    unsafe { heap.claim(RESERVE.start(), 128 << 10) }.is_ok()
+}
+
+/// The heap with one region, for mistakes that are made before the checks.
+pub fn heap() -> &'static Regions {
+    // SAFETY: nobody else uses the memory.
+    let claimed = unsafe { HEAP.claim(FIRST.start(), 64 << 10) };
+    claimed.expect("memory of its own");
+    &HEAP
+}
+
+/// See the module's documentation.
+pub fn check() {
+    claims();
+    all_that_can_be_had();
+    cpu::on_all(together);
+    HEAP.trim();
+    let stats = HEAP.stats();
+    assert_eq!((stats.regions, stats.live), (3, 0), "{stats:?}");
+    say!("   {} of {} bytes are free again", stats.free, stats.claimed);
+}
+
+fn claims() {
+    // SAFETY: nobody else uses the memory; what is claimed twice is refused.
+    let claim = |start: *mut u8, bytes| unsafe { HEAP.claim(start, bytes) };
+    assert_eq!(claim(TINY.start(), 32), Err(ClaimError::TooSmall));
+    assert_eq!(claim(core::ptr::null_mut(), 4096), Err(ClaimError::Invalid));
+    heap();
+    assert!(claim(SECOND.start(), 256 << 10).is_ok());
+    assert_eq!(claim(FIRST.start(), 64 << 10), Err(ClaimError::Overlaps));
+    assert_eq!(claim(FIRST.start().wrapping_add(4096), 4096), Err(ClaimError::Overlaps));
+    assert_eq!(HEAP.stats().regions, 2, "what was refused is not there");
+}
+
+/// Of every region, the reserve included; and the same again.
+fn all_that_can_be_had() {
+    let layout = Layout::new::<[u64; 100]>();
+    let mut last = 0;
+    for _ in 0..3 {
+        // SAFETY: the layout is not empty.
+        let take = || Some(unsafe { HEAP.alloc(layout) }).filter(|block| !block.is_null());
+        let blocks: Vec<*mut u8> = core::iter::from_fn(take).collect();
+        assert!(RESERVE_ASKED.load(Ordering::Relaxed) && HEAP.stats().regions == 3);
+        let (live, claimed) = (blocks.len() * layout.size(), HEAP.stats().claimed);
+        assert!(live > claimed / 10 * 9, "{live} of {claimed} bytes");
+        assert!(last == 0 || last == live, "the same again");
+        last = live;
+        for block in blocks {
+            // SAFETY: allocated above, with this layout.
+            unsafe { HEAP.dealloc(block, layout) };
+        }
+    }
+}
+
+/// Every CPU takes, grows, shrinks and gives back; at times there is no memory.
+fn together(number: usize) {
+    let mut random = Random::new(number as u64);
+    let mut blocks: Vec<Option<Filled>> = (0..BLOCKS).map(|_| None).collect();
+    for round in 0..ROUNDS {
+        let place = &mut blocks[random.below(BLOCKS)];
+        let bytes = random.bytes();
+        match place {
+            Some(block) if round % 3 == 0 => _ = block.resize(bytes),
+            _ => *place = Filled::new_in(&HEAP, bytes, round as u8),
+        }
+    }
+}
