@@ -215,9 +215,17 @@ pub fn now_ms() -> u64 {
     ALL[0].ticks() * u64::from(apic::TICK_US) / 1000
 }
 
+static TURNS: AtomicU64 = AtomicU64::new(0);
+
+/// Turns of ACE so far that idle CPUs have called for.
+pub fn turns() -> u64 {
+    TURNS.load(Ordering::Relaxed)
+}
+
 /// What a CPU does when there is nothing to do: a turn of ACE, then sleep until the next interrupt.
 pub fn idle() {
     heap::HEAP.turn(now_ms());
+    TURNS.fetch_add(1, Ordering::Relaxed);
     // SAFETY: interrupts are enabled, so the timer wakes the CPU.
     unsafe { asm!("hlt", options(nomem, nostack)) };
 }

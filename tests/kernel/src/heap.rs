@@ -1,126 +1,111 @@
-//! The kernel's heap. Floor of the kernel: what a kernel has to write to have ACE-Alloc.
+//! The kernel's heap: what a kernel has to write to have ACE-Alloc as its global allocator with a front for each
+//! CPU, and one more for its interrupt handlers.
 
-use crate::{boot::CPUS, cpu, lock::InterruptLock, serial};
-use ace_alloc::{
-    Front, Heap, Misuse, OutOfPages, PageProvider, Platform, Purged, Region, Threads,
-    geometry::Small,
+use crate::{
+    boot::CPUS,
+    cpu,
+    lock::InterruptLock,
+    serial::{self, Verdict},
 };
+use ace_alloc::{CoreHeap, CoreId, Misuse, SpinLock, geometry::Small};
 use core::{
     alloc::{GlobalAlloc, Layout},
-    cell::UnsafeCell,
     ops::Range,
-    ptr::{self, NonNull},
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    ptr,
 };
+use lock_api::Mutex;
 
-pub struct Memory {
-    start: AtomicUsize,
-    bytes: AtomicUsize,
-}
-// SAFETY: see reserve.
-unsafe impl PageProvider for Memory {
-    const PAGE: usize = 4096;
-    fn reserve(&self, bytes: usize, align: usize) -> Result<Region, OutOfPages> {
-        let first = self.start.load(Ordering::Relaxed);
-        let end = first + self.bytes.load(Ordering::Relaxed);
-        let start = first.next_multiple_of(align);
-        if bytes > end - start {
-            return Err(OutOfPages);
-        }
-        let start: *mut u8 = ptr::with_exposed_provenance_mut(start);
-        unsafe { start.write_bytes(0, bytes) };
-        Ok(Region { start: NonNull::new(start).ok_or(OutOfPages)?, bytes })
-    }
-    unsafe fn commit(&self, _: Region) -> Result<(), OutOfPages> {
-        Ok(())
-    }
-    unsafe fn purge(&self, range: Region) -> Purged {
-        unsafe { range.start.as_ptr().write_bytes(0, range.bytes) };
-        Purged::Zeroed
-    }
-    unsafe fn release(&self, _: Region) {}
-}
+/// How the heap finds out who calls.
+pub struct Caller;
 
-pub struct PerCpu;
-struct Fronts([[UnsafeCell<Front>; 2]; CPUS]);
-unsafe impl Sync for Fronts {}
-static FRONTS: Fronts = Fronts([const { [const { UnsafeCell::new(Front::EMPTY) }; 2] }; CPUS]);
-unsafe impl Threads for PerCpu {
+// SAFETY: no code moves from one CPU to another, and each CPU has its own number. Nothing is interrupted but by
+// handlers, which say so, and which do not interrupt each other.
+unsafe impl CoreId for Caller {
     #[inline(always)]
-    fn front() -> NonNull<Front> {
-        let cpu = cpu::this();
-        unsafe {
-            NonNull::new_unchecked(FRONTS.0[cpu.number()][usize::from(cpu.in_interrupt())].get())
-        }
+    fn current() -> usize {
+        cpu::this().number()
     }
-    fn on_first_use() -> bool {
-        true
+
+    #[inline(always)]
+    fn in_interrupt() -> bool {
+        cpu::this().in_interrupt()
     }
-}
-pub struct Kernel;
-impl Platform for Kernel {
-    type Geometry = Small;
-    type Pages = Memory;
-    type Threads = PerCpu;
-    type Lock = InterruptLock;
-    fn on_turn(_: &ace_alloc::ace::Turn<'_>) {
-        TURNS.fetch_add(1, Ordering::Relaxed);
+
+    fn now_ms() -> Option<u64> {
+        Some(cpu::now_ms())
     }
+
     fn misuse(misuse: Misuse) {
-        if FORGIVE.load(Ordering::Relaxed) {
-            *REPORTED.lock() = Some(misuse);
-            return;
+        match &mut *FORGIVEN.lock() {
+            Some(list) => *list = [list[1], Some(misuse)],
+            None => end_by_misuse(misuse),
         }
-        end_by_misuse(misuse)
     }
 }
-pub static HEAP: Heap<Kernel> =
-    Heap::new(Memory { start: AtomicUsize::new(0), bytes: AtomicUsize::new(0) });
 
+/// The heap itself.
+pub static HEAP: CoreHeap<Caller, CPUS, Small, InterruptLock> = CoreHeap::new();
+
+/// Gives the heap its memory.
 pub fn begin(memory: Range<usize>) {
-    let p = HEAP.pages();
-    p.start.store(memory.start, Ordering::Relaxed);
-    p.bytes.store(memory.len(), Ordering::Relaxed);
+    let start = ptr::with_exposed_provenance_mut(memory.start);
+    // SAFETY: memory that the loader calls usable, behind the kernel's image; nobody else uses it.
+    let claimed = unsafe { HEAP.claim(start, memory.len()) };
+    claimed.expect("memory for a heap");
 }
 
-/// The global allocator.
-pub struct Global;
+/// The global allocator: the heap, and a mark for the interrupts that come while it is at work. A kernel that does
+/// not want to know makes the heap itself the global allocator.
+pub struct Marked;
+
+/// See [`Marked`].
 #[global_allocator]
-pub static GLOBAL: Global = Global;
-unsafe impl GlobalAlloc for Global {
+pub static GLOBAL: Marked = Marked;
+
+// SAFETY: as for the heap, which does everything.
+unsafe impl GlobalAlloc for Marked {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        cpu::this().allocating(|| unsafe { HEAP.alloc(layout) })
+        cpu::this().allocating(|| HEAP.alloc(layout))
     }
+
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        cpu::this().allocating(|| unsafe { HEAP.dealloc(block, layout) })
+        // SAFETY: the caller's promise.
+        cpu::this().allocating(|| unsafe { HEAP.dealloc(block, layout) });
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        cpu::this().allocating(|| HEAP.alloc_zeroed(layout))
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        cpu::this().allocating(|| unsafe { HEAP.realloc(block, layout, bytes) })
     }
 }
 
-static TURNS: AtomicUsize = AtomicUsize::new(0);
-static FORGIVE: AtomicBool = AtomicBool::new(false);
-static REPORTED: lock_api::Mutex<ace_alloc::SpinLock, Option<Misuse>> = lock_api::Mutex::new(None);
-pub fn turns() -> usize {
-    TURNS.load(Ordering::Relaxed)
-}
-pub fn forgive(yes: bool) {
-    FORGIVE.store(yes, Ordering::Relaxed)
-}
-pub fn take_misuse() -> Option<Misuse> {
-    REPORTED.lock().take()
-}
 /// Blocks in the program's hands.
 pub fn live_blocks() -> u64 {
     let stats = HEAP.stats();
     let small: u64 = stats.classes.iter().map(|class| class.live_blocks).sum();
-    small + (stats.large.blocks + stats.huge.blocks) as u64
+    small + stats.large.blocks as u64
 }
 
-/// End.
+/// The last misuses that were forgiven; `None`: none is.
+static FORGIVEN: Mutex<SpinLock, Option<[Option<Misuse>; 2]>> = Mutex::new(None);
+
+/// What `mistake` was reported as, once: the hook returns, and the heap goes on.
+pub fn forgiven(mistake: impl FnOnce()) -> Option<Misuse> {
+    *FORGIVEN.lock() = Some([None; 2]);
+    mistake();
+    match FORGIVEN.lock().take() {
+        Some([None, once]) => once,
+        _ => None,
+    }
+}
+
+/// Where a mistake leads that is not forgiven.
 pub fn end_by_misuse(misuse: Misuse) -> ! {
-    serial::write_last_line(format_args!(
-        "misuse of {:#x}: {}",
-        misuse.address,
-        misuse.kind.reason()
-    ));
-    serial::exit(serial::Verdict::Misused)
+    let (address, reason) = (misuse.address, misuse.kind.reason());
+    serial::write_last_line(format_args!("misuse of {address:#x}: {reason}"));
+    serial::exit(Verdict::Misused)
 }

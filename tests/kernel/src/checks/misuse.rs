@@ -47,10 +47,7 @@ fn foreign_free(heap: &dyn GlobalAlloc) {
 /// Every mistake is reported, once, and then the heap goes on.
 pub fn check() {
     for (kind, make) in MISTAKES {
-        heap::forgive(true);
-        make(&GLOBAL);
-        heap::forgive(false);
-        let reported = heap::take_misuse();
+        let reported = heap::forgiven(|| make(&GLOBAL));
         assert_eq!(reported.map(|misuse| misuse.kind), Some(kind));
     }
     // SAFETY: the layout is not empty.
