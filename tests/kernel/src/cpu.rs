@@ -41,6 +41,8 @@ pub struct Cpu {
     number: Cell<usize>,
     in_interrupt: AtomicBool,
     in_allocator: AtomicBool,
+    /// Locks of the heap that this CPU holds.
+    locks: AtomicU32,
     ticks: AtomicU64,
     /// Rounds of work that this CPU has done.
     rounds: AtomicUsize,
@@ -74,6 +76,7 @@ impl Cpu {
             number: Cell::new(0),
             in_interrupt: AtomicBool::new(false),
             in_allocator: AtomicBool::new(false),
+            locks: AtomicU32::new(0),
             ticks: AtomicU64::new(0),
             rounds: AtomicUsize::new(0),
             gdt: Cell::new([0; 5]),
@@ -103,6 +106,23 @@ impl Cpu {
     /// Whether the allocator runs: what a handler asks about the code that it interrupts.
     pub fn in_allocator(&self) -> bool {
         self.in_allocator.load(Ordering::Relaxed)
+    }
+
+    /// Whether this CPU holds a lock of the allocator, likewise.
+    pub fn holds_lock(&self) -> bool {
+        self.locks.load(Ordering::Relaxed) > 0
+    }
+
+    /// Notes that it does. A handler in between takes and leaves, so that the count is as before.
+    pub fn took_lock(&self) {
+        self.locks.store(self.locks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    /// Notes that it is about to leave one.
+    pub fn left_lock(&self) {
+        compiler_fence(Ordering::SeqCst);
+        self.locks.store(self.locks.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
     }
 
     /// Runs a call of the allocator.

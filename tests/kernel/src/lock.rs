@@ -1,13 +1,16 @@
-//! The lock of a kernel whose interrupt handlers allocate: while it is held, its CPU is not interrupted.
+//! The kernel's locks. [`InterruptLock`] keeps interrupts away while it is held, for a heap that is locked in
+//! every call. [`NotedLock`] does not: it is for a heap whose interrupt handlers never wait, and only notes that it
+//! is held, so that handlers can tell what they have interrupted.
 
-use crate::interrupts;
+use crate::{cpu, interrupts};
+use ace_alloc::SpinLock;
 use core::{
     hint::spin_loop,
     sync::atomic::{AtomicBool, Ordering},
 };
 use lock_api::{GuardNoSend, RawMutex};
 
-/// See the module's documentation.
+/// Its holder is not interrupted.
 #[derive(Debug)]
 pub struct InterruptLock {
     taken: AtomicBool,
@@ -50,5 +53,39 @@ unsafe impl RawMutex for InterruptLock {
         if interruptible {
             interrupts::enable();
         }
+    }
+}
+
+/// Its holder can be interrupted by who wants it too, and must then not wait.
+#[derive(Debug)]
+pub struct NotedLock(SpinLock);
+
+// SAFETY: as the lock inside.
+unsafe impl RawMutex for NotedLock {
+    type GuardMarker = GuardNoSend;
+
+    #[expect(
+        clippy::declare_interior_mutable_const,
+        reason = "an initial value, copied into each lock"
+    )]
+    const INIT: Self = Self(SpinLock::INIT);
+
+    fn lock(&self) {
+        self.0.lock();
+        cpu::this().took_lock();
+    }
+
+    fn try_lock(&self) -> bool {
+        let taken = self.0.try_lock();
+        if taken {
+            cpu::this().took_lock();
+        }
+        taken
+    }
+
+    unsafe fn unlock(&self) {
+        cpu::this().left_lock();
+        // SAFETY: the caller holds it.
+        unsafe { self.0.unlock() };
     }
 }

@@ -1,12 +1,19 @@
 //! Memory to the last byte: the answer is null, never a panic, and what is given back can be had again.
 
-use crate::{cpu, say};
-use alloc::alloc::{alloc, dealloc};
+use crate::{boot::CPUS, cpu, heap::GLOBAL, say};
+use alloc::alloc::GlobalAlloc;
 use core::{
     alloc::Layout,
     ptr::{self, NonNull},
     sync::atomic::{AtomicUsize, Ordering},
 };
+
+const LARGE: usize = 64 << 10;
+const SMALL: usize = 1 << 10;
+const ROUNDS: usize = 4;
+/// Blocks of a slab of the small size. Each front, two a CPU, may keep one slab that is empty.
+const SLAB: usize = 15;
+const KEPT: usize = 2 * CPUS * SLAB;
 
 /// Blocks that hold each other: a list in the very memory that is being used up.
 struct Hoard {
@@ -26,7 +33,7 @@ impl Hoard {
         let layout = Layout::from_size_align(bytes, align_of::<Link>()).expect("a small layout");
         let mut hoard = Self { first: ptr::null_mut(), layout, blocks: 0 };
         // SAFETY: the layout is not empty.
-        while let Some(block) = NonNull::new(unsafe { alloc(layout) }) {
+        while let Some(block) = NonNull::new(unsafe { GLOBAL.alloc(layout) }) {
             let block = block.cast::<Link>();
             let link = Link { next: hoard.first, check: block.addr().get() ^ bytes };
             // SAFETY: the block is ours, aligned for a link and large enough.
@@ -47,34 +54,30 @@ impl Drop for Hoard {
             assert_eq!(link.check, block.addr() ^ self.layout.size(), "a block handed out twice");
             self.first = link.next;
             // SAFETY: from `alloc` with this layout, and not used any more.
-            unsafe { dealloc(block.cast(), self.layout) };
+            unsafe { GLOBAL.dealloc(block.cast(), self.layout) };
         }
     }
 }
 
-/// A size that has spans of its own, and one that slabs serve.
-const SIZES: [usize; 2] = [64 << 10, 1 << 10];
-const ROUNDS: usize = 4;
-
 /// One CPU alone, then all against each other.
 pub fn check() {
-    for bytes in SIZES {
-        let first = Hoard::of(bytes).blocks;
-        for _ in 1..ROUNDS {
-            let again = Hoard::of(bytes).blocks;
-            say!("   {bytes}: {first} blocks, then {again}");
-        }
+    let large = Hoard::of(LARGE).blocks;
+    let small = Hoard::of(SMALL).blocks;
+    for _ in 1..ROUNDS {
+        assert_eq!(Hoard::of(LARGE).blocks, large, "large blocks, again");
+        assert!(Hoard::of(SMALL).blocks + KEPT >= small, "small blocks, again");
     }
     static TOGETHER: [AtomicUsize; ROUNDS] = [const { AtomicUsize::new(0) }; ROUNDS];
     cpu::on_all(|_| {
         for together in &TOGETHER {
             cpu::meet();
-            let hoard = Hoard::of(SIZES[1]);
+            let hoard = Hoard::of(SMALL);
             together.fetch_add(hoard.blocks, Ordering::Relaxed);
             cpu::meet();
         }
     });
     for together in &TOGETHER {
-        say!("   together {}", together.load(Ordering::Relaxed));
+        assert!(together.load(Ordering::Relaxed) + KEPT >= small, "small blocks, all CPUs");
     }
+    say!("   {large} blocks of {LARGE} bytes, or {small} of {SMALL}");
 }

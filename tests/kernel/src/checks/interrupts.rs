@@ -8,7 +8,7 @@ use crate::{
     apic,
     boot::CPUS,
     cpu,
-    interrupts::{self, Frame, ON_STEP, ON_TIMER},
+    interrupts::{self, ON_STEP, ON_TIMER},
     say,
 };
 use ace_alloc::SpinLock;
@@ -21,8 +21,10 @@ use lock_api::Mutex;
 const FAST_US: u32 = 40;
 /// Interrupts inside the allocator that each CPU waits for.
 const WANTED: u64 = 1000;
+/// Of them, while it holds its lock.
+const WANTED_LOCKED: u64 = 50;
 /// Exchanges that are single-stepped.
-const STEPPED: usize = 400;
+const STEPPED: usize = 200;
 /// Blocks that each side holds at a time.
 const HELD: usize = 24;
 
@@ -58,8 +60,13 @@ impl Side {
 struct Visitors {
     side: Mutex<SpinLock, Side>,
     between: Mutex<SpinLock, Option<Filled>>,
-    inside: AtomicU64,
+    /// Visits to a program outside the allocator.
     outside: AtomicU64,
+    /// Visits to one inside.
+    inside: AtomicU64,
+    /// Of those, while it held a lock of the heap.
+    locked: AtomicU64,
+    /// Visits that got no memory.
     refused: AtomicU64,
 }
 
@@ -70,27 +77,45 @@ impl Visitors {
         Self {
             side: Mutex::new(Side::new(7)),
             between: Mutex::new(None),
-            inside: AtomicU64::new(0),
             outside: AtomicU64::new(0),
+            inside: AtomicU64::new(0),
+            locked: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         }
     }
 
     /// The body of a handler. Handlers of a CPU do not interrupt each other, so the lock is free.
     fn visit(&self) {
-        let counter = if cpu::this().in_allocator() { &self.inside } else { &self.outside };
-        counter.fetch_add(1, Ordering::Relaxed);
+        let cpu = cpu::this();
+        let count = |number: &AtomicU64| number.fetch_add(1, Ordering::Relaxed);
+        count(if cpu.in_allocator() { &self.inside } else { &self.outside });
+        if cpu.holds_lock() {
+            count(&self.locked);
+        }
         let mut side = self.side.try_lock().expect("one handler at a time");
         if !side.exchange(&self.between) {
-            self.refused.fetch_add(1, Ordering::Relaxed);
+            count(&self.refused);
         }
     }
 
-    /// Frees what handlers hold; their counts: inside, outside, refused.
-    fn leave(&self) -> [u64; 3] {
+    /// Whether the interesting moments were met often enough.
+    fn is_content(&self) -> bool {
+        self.inside.load(Ordering::Relaxed) >= WANTED
+            && self.locked.load(Ordering::Relaxed) >= WANTED_LOCKED
+    }
+
+    /// Says what was seen and frees what the handlers hold.
+    fn leave(&self, what: &str) {
+        let [outside, inside, locked, refused] =
+            [&self.outside, &self.inside, &self.locked, &self.refused]
+                .map(|number| number.swap(0, Ordering::Relaxed));
+        let all = outside + inside;
+        say!(
+            "   {what}: {all} visits, {inside} inside the allocator, {locked} under its lock; {refused} refused"
+        );
+        assert!(refused < all, "handlers do get memory");
         self.side.lock().blocks = [const { None }; HELD];
         *self.between.lock() = None;
-        [&self.inside, &self.outside, &self.refused].map(|count| count.swap(0, Ordering::Relaxed))
     }
 }
 
@@ -104,37 +129,28 @@ pub fn check_timer() {
     cpu::on_all(|number| {
         apic::set_period_us(FAST_US);
         let mut program = Side::new(number as u64);
-        while visitors().inside.load(Ordering::Relaxed) < WANTED {
+        while !visitors().is_content() {
             program.exchange(&visitors().between);
         }
         apic::start_timer();
     });
     ON_TIMER.clear();
-    for (number, visitors) in VISITORS.iter().enumerate() {
-        let [inside, outside, refused] = visitors.leave();
-        say!(
-            "   CPU {number}: {inside} inside the allocator, {outside} outside; {refused} refused"
-        );
-        assert!(inside >= WANTED);
-    }
+    VISITORS.iter().for_each(|visitors| visitors.leave("timer"));
 }
 
 /// By single steps, on this CPU.
 pub fn check_steps() {
-    ON_STEP.set(step);
+    ON_STEP.set(|frame| {
+        if frame.is_interruptible() && cpu::this().in_allocator() {
+            visitors().visit();
+        }
+    });
     let mut program = Side::new(3);
     for _ in 0..STEPPED {
         interrupts::single_stepped(|| program.exchange(&visitors().between));
     }
     ON_STEP.clear();
     drop(program);
-    let [inside, _, refused] = visitors().leave();
-    say!("   {inside} instructions of {STEPPED} exchanges; {refused} refused");
-    assert!(inside > 0);
-}
-
-fn step(frame: &Frame) {
-    if frame.is_interruptible() && cpu::this().in_allocator() {
-        visitors().visit();
-    }
+    assert!(visitors().is_content());
+    visitors().leave("steps");
 }
