@@ -4,7 +4,7 @@
 use crate::{
     boot::CPUS,
     cpu,
-    lock::InterruptLock,
+    lock::NotedLock,
     serial::{self, Verdict},
 };
 use ace_alloc::{CoreHeap, CoreId, Misuse, SpinLock, geometry::Small};
@@ -44,7 +44,7 @@ unsafe impl CoreId for Caller {
 }
 
 /// The heap itself.
-pub static HEAP: CoreHeap<Caller, CPUS, Small, InterruptLock> = CoreHeap::new();
+pub static HEAP: CoreHeap<Caller, CPUS, Small, NotedLock> = CoreHeap::new();
 
 /// Gives the heap its memory.
 pub fn begin(memory: Range<usize>) {

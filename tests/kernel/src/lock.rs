@@ -71,12 +71,13 @@ unsafe impl RawMutex for NotedLock {
     const INIT: Self = Self(SpinLock::INIT);
 
     fn lock(&self) {
-        self.0.lock();
+        // By its path: the lock has methods of its own that hand out guards.
+        RawMutex::lock(&self.0);
         cpu::this().took_lock();
     }
 
     fn try_lock(&self) -> bool {
-        let taken = self.0.try_lock();
+        let taken = RawMutex::try_lock(&self.0);
         if taken {
             cpu::this().took_lock();
         }
@@ -86,6 +87,6 @@ unsafe impl RawMutex for NotedLock {
     unsafe fn unlock(&self) {
         cpu::this().left_lock();
         // SAFETY: the caller holds it.
-        unsafe { self.0.unlock() };
+        unsafe { RawMutex::unlock(&self.0) };
     }
 }

@@ -140,8 +140,11 @@ pub fn check_timer() {
 
 /// By single steps, on this CPU.
 pub fn check_steps() {
+    static LAST: AtomicU64 = AtomicU64::new(0);
     ON_STEP.set(|frame| {
-        if frame.is_interruptible() && cpu::this().in_allocator() {
+        // An instruction that repeats itself, as `memset` does, is visited once.
+        let is_new = LAST.swap(frame.instruction, Ordering::Relaxed) != frame.instruction;
+        if is_new && frame.is_interruptible() && cpu::this().in_allocator() {
             visitors().visit();
         }
     });

@@ -23,7 +23,12 @@ impl Random {
 
     /// A size in bytes, small ones more often.
     pub fn bytes(&mut self) -> usize {
-        let most = [64, 64, 64, 64, 512, 512, 2048, 12_000][self.below(8)];
+        let most = match self.below(64) {
+            0 => 12_000,
+            1..8 => 2048,
+            8..24 => 512,
+            _ => 64,
+        };
         1 + self.below(most)
     }
 }

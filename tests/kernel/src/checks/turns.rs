@@ -12,7 +12,8 @@ const BYTES_OF_EACH: usize = 2 << 20;
 /// See the module's documentation.
 pub fn check() {
     cpu::on_all(|_| {
-        let blocks = |bytes| (0..BYTES_OF_EACH / bytes).map_while(move |at| Filled::new(bytes, at as u8));
+        let blocks =
+            |bytes| (0..BYTES_OF_EACH / bytes).map_while(move |at| Filled::new(bytes, at as u8));
         drop(SIZES.into_iter().flat_map(blocks).collect::<Vec<_>>());
     });
     let (before, began, turns) = (cached_bytes(), cpu::now_ms(), cpu::turns());
@@ -21,7 +22,10 @@ pub fn check() {
         cpu::idle();
     }
     let (turns, ms) = (cpu::turns() - turns, cpu::now_ms() - began);
-    say!("   {before} bytes were cached; after {turns} turns in {ms} ms of idling {}", cached_bytes());
+    say!(
+        "   {before} bytes were cached; after {turns} turns in {ms} ms of idling {}",
+        cached_bytes()
+    );
     assert!(turns > 0);
 }
 
