@@ -46,12 +46,16 @@ unsafe impl CoreId for Caller {
 /// The heap itself.
 pub static HEAP: CoreHeap<Caller, CPUS, Small, NotedLock> = CoreHeap::new();
 
+/// Bytes set aside for handlers that interrupt the heap where it can't serve them otherwise.
+const RESERVE: usize = 32 << 10;
+
 /// Gives the heap its memory.
 pub fn begin(memory: Range<usize>) {
     let start = ptr::with_exposed_provenance_mut(memory.start);
     // SAFETY: memory that the loader calls usable, behind the kernel's image; nobody else uses it.
     let claimed = unsafe { HEAP.claim(start, memory.len()) };
     claimed.expect("memory for a heap");
+    HEAP.keep_reserve(RESERVE);
 }
 
 /// The global allocator: the heap, and a mark for the interrupts that come while it is at work. A kernel that does
@@ -83,7 +87,7 @@ unsafe impl GlobalAlloc for Marked {
     }
 }
 
-/// Blocks in the program's hands.
+/// Blocks in the program's hands, but for those of the reserve.
 pub fn live_blocks() -> u64 {
     let stats = HEAP.stats();
     let small: u64 = stats.classes.iter().map(|class| class.live_blocks).sum();

@@ -138,7 +138,7 @@ pub fn check_timer() {
     VISITORS.iter().for_each(|visitors| visitors.leave("timer"));
 }
 
-/// By single steps, on this CPU.
+/// By single steps, on this CPU: of a program, and of a handler that has interrupted nobody's call.
 pub fn check_steps() {
     static LAST: AtomicU64 = AtomicU64::new(0);
     ON_STEP.set(|frame| {
@@ -148,12 +148,17 @@ pub fn check_steps() {
             visitors().visit();
         }
     });
-    let mut program = Side::new(3);
+    let mut side = Side::new(3);
+    let mut step = || _ = interrupts::single_stepped(|| side.exchange(&visitors().between));
     for _ in 0..STEPPED {
-        interrupts::single_stepped(|| program.exchange(&visitors().between));
+        step();
     }
-    ON_STEP.clear();
-    drop(program);
     assert!(visitors().is_content());
-    visitors().leave("steps");
+    visitors().leave("steps of a program");
+    for _ in 0..STEPPED {
+        cpu::this().interrupted(&mut step);
+    }
+    assert!(visitors().is_content());
+    visitors().leave("steps of a handler");
+    ON_STEP.clear();
 }

@@ -32,6 +32,7 @@ pub fn run() {
         check();
         let after = settled_blocks();
         assert_eq!(before, after, "{name}: live blocks before and after");
+        assert_eq!(heap::HEAP.reserve_bytes().1, 0, "{name}: bytes of the reserve in use");
         say!("ok {name}");
     }
     say!("all {} checks passed", ALL.len());
