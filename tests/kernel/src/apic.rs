@@ -19,10 +19,6 @@ const ASSERT: u32 = 1 << 14;
 const INIT: u32 = 0b101 << 8;
 const STARTUP: u32 = 0b110 << 8;
 
-/// Period of the timer in microseconds. QEMU's APIC counts nanoseconds; on another machine the period is
-/// another, which nothing here minds.
-pub const TICK_US: u32 = 1000;
-
 fn register(offset: usize) -> *mut u32 {
     core::ptr::with_exposed_provenance_mut(BASE + offset)
 }
@@ -46,13 +42,9 @@ pub fn begin() {
     write(SPURIOUS, ENABLED | u32::from(interrupts::SPURIOUS_VECTOR));
 }
 
-/// Starts the periodic timer.
-pub fn start_timer() {
-    set_period_us(TICK_US);
-}
-
-/// Changes the timer's period; the interrupt's vector stays.
-pub fn set_period_us(period_us: u32) {
+/// Starts the periodic timer. QEMU's APIC counts nanoseconds; on another machine periods last as much longer as it
+/// counts slower, which nothing here minds.
+pub fn start_timer(period_us: u32) {
     write(DIVIDE, BY_ONE);
     write(TIMER, PERIODIC | u32::from(interrupts::TIMER_VECTOR));
     write(INITIAL_COUNT, period_us * 1000);

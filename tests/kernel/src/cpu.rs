@@ -1,15 +1,12 @@
-//! What each CPU has for itself: its number, its clock, its interrupt stacks; found through GS. And how two
-//! CPUs do the same work at the same time.
+//! What each CPU has for itself, found through GS: its number, its clock, its interrupt stacks, and what it is at.
 
-use crate::{apic, boot, boot::CPUS, heap, interrupts};
-use ace_alloc::SpinLock;
+use crate::{apic, boot, boot::CPUS};
 use core::{
     arch::asm,
     cell::{Cell, UnsafeCell},
     ptr,
-    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence},
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, compiler_fence},
 };
-use lock_api::Mutex;
 
 /// IST slot of interrupts. They have a stack of their own because compiled code uses the 128 bytes below its
 /// stack pointer (the red zone), which an interrupt on the same stack would overwrite.
@@ -43,9 +40,10 @@ pub struct Cpu {
     in_allocator: AtomicBool,
     /// Locks of the heap that this CPU holds.
     locks: AtomicU32,
-    ticks: AtomicU64,
-    /// Rounds of work that this CPU has done.
-    rounds: AtomicUsize,
+    /// Period of the timer.
+    period_us: AtomicU32,
+    /// Periods gone by.
+    clock_us: AtomicU64,
     gdt: Cell<[u64; 5]>,
     tss: Cell<[u32; TSS_BYTES / 4]>,
     interrupt_stack: Stack,
@@ -61,7 +59,7 @@ static ALL: [Cpu; CPUS] = [const { Cpu::new() }; CPUS];
 #[inline(always)]
 pub fn this() -> &'static Cpu {
     let this: *const Cpu;
-    // SAFETY: GS is set by `Cpu::begin`, before anything that calls this.
+    // SAFETY: GS is set by `begin`, before anything that calls this.
     unsafe {
         asm!("mov {}, gs:[0]", out(reg) this, options(pure, readonly, nostack, preserves_flags))
     };
@@ -77,8 +75,8 @@ impl Cpu {
             in_interrupt: AtomicBool::new(false),
             in_allocator: AtomicBool::new(false),
             locks: AtomicU32::new(0),
-            ticks: AtomicU64::new(0),
-            rounds: AtomicUsize::new(0),
+            period_us: AtomicU32::new(0),
+            clock_us: AtomicU64::new(0),
             gdt: Cell::new([0; 5]),
             tss: Cell::new([0; TSS_BYTES / 4]),
             interrupt_stack: Stack(UnsafeCell::new([0; STACK_BYTES])),
@@ -131,18 +129,19 @@ impl Cpu {
         marked(&self.in_allocator, call)
     }
 
-    /// Counts a period of the timer.
+    /// Has the timer interrupt this CPU from now on, once a period.
+    pub fn set_period_us(&self, period_us: u32) {
+        self.period_us.store(period_us, Ordering::Relaxed);
+        apic::start_timer(period_us);
+    }
+
+    /// A period has gone by.
     pub fn tick(&self) {
-        self.ticks.fetch_add(1, Ordering::Relaxed);
+        let period_us = self.period_us.load(Ordering::Relaxed);
+        self.clock_us.fetch_add(period_us.into(), Ordering::Relaxed);
     }
 
-    /// Periods of the timer so far.
-    pub fn ticks(&self) -> u64 {
-        self.ticks.load(Ordering::Relaxed)
-    }
-
-    /// Takes possession of the CPU that runs this: GS, segments, interrupt stacks.
-    fn begin(&'static self, number: usize) {
+    fn set_up(&'static self, number: usize) {
         self.this.set(self);
         self.number.set(number);
         let mut tss = [0_u32; TSS_BYTES / 4];
@@ -199,95 +198,22 @@ fn marked<R>(mark: &AtomicBool, work: impl FnOnce() -> R) -> R {
     result
 }
 
-/// First Rust code of every CPU, called by `boot.s`.
-#[unsafe(no_mangle)]
-extern "C" fn cpu_begins(number: usize) -> ! {
-    if number == 0 {
-        interrupts::describe();
-    }
-    ALL[number].begin(number);
-    interrupts::load();
-    apic::begin();
-    if number == 0 {
-        crate::main();
-    }
-    apic::start_timer();
-    interrupts::enable();
-    loop {
-        if !do_work() {
-            idle();
-        }
-    }
+/// Takes possession of the CPU that runs this: GS, segments, interrupt stacks.
+pub fn begin(number: usize) {
+    ALL[number].set_up(number);
 }
 
 /// Wakes the other CPUs and waits until they are there.
 pub fn start_others() {
     boot::copy_trampoline();
     apic::wake_others(boot::TRAMPOLINE);
-    // A CPU that is there has ticked.
-    while ALL[1..].iter().any(|cpu| cpu.ticks() == 0) {
+    // A CPU that is there has a clock that goes.
+    while ALL[1..].iter().any(|cpu| cpu.clock_us.load(Ordering::Relaxed) == 0) {
         core::hint::spin_loop();
     }
 }
 
-/// Milliseconds since the kernel began: all CPUs go by the timer of CPU 0.
+/// Milliseconds since the kernel began: all CPUs go by the clock of CPU 0.
 pub fn now_ms() -> u64 {
-    ALL[0].ticks() * u64::from(apic::TICK_US) / 1000
-}
-
-static TURNS: AtomicU64 = AtomicU64::new(0);
-
-/// Turns of ACE so far that idle CPUs have called for.
-pub fn turns() -> u64 {
-    TURNS.load(Ordering::Relaxed)
-}
-
-/// What a CPU does when there is nothing to do: a turn of ACE, then sleep until the next interrupt.
-pub fn idle() {
-    heap::HEAP.turn(now_ms());
-    TURNS.fetch_add(1, Ordering::Relaxed);
-    // SAFETY: interrupts are enabled, so the timer wakes the CPU.
-    unsafe { asm!("hlt", options(nomem, nostack)) };
-}
-
-/// The work of a round, by number of the CPU.
-type Work = fn(usize);
-
-static WORK: Mutex<SpinLock, Option<Work>> = Mutex::new(None);
-static ROUND: AtomicUsize = AtomicUsize::new(0);
-
-/// Runs `work` on all CPUs at the same time, with the number of the CPU; returns when all have done it. For
-/// CPU 0.
-pub fn on_all(work: Work) {
-    *WORK.lock() = Some(work);
-    let round = ROUND.fetch_add(1, Ordering::Release) + 1;
-    do_work();
-    while ALL.iter().any(|cpu| cpu.rounds.load(Ordering::Acquire) != round) {
-        core::hint::spin_loop();
-    }
-}
-
-/// Takes part in the round, if there is a new one.
-fn do_work() -> bool {
-    let cpu = this();
-    let round = ROUND.load(Ordering::Acquire);
-    if cpu.rounds.load(Ordering::Relaxed) == round {
-        return false;
-    }
-    let work = *WORK.lock();
-    if let Some(work) = work {
-        work(cpu.number());
-    }
-    cpu.rounds.store(round, Ordering::Release);
-    true
-}
-
-/// All CPUs wait for each other here, so that what follows begins at the same time.
-pub fn meet() {
-    static ARRIVED: AtomicU32 = AtomicU32::new(0);
-    let arrived = ARRIVED.fetch_add(1, Ordering::AcqRel) + 1;
-    let all = arrived.next_multiple_of(CPUS as u32);
-    while ARRIVED.load(Ordering::Acquire) < all {
-        core::hint::spin_loop();
-    }
+    ALL[0].clock_us.load(Ordering::Relaxed) / 1000
 }

@@ -22,10 +22,6 @@ pub struct InterruptLock {
 unsafe impl RawMutex for InterruptLock {
     type GuardMarker = GuardNoSend;
 
-    #[expect(
-        clippy::declare_interior_mutable_const,
-        reason = "an initial value, copied into each lock"
-    )]
     const INIT: Self =
         Self { taken: AtomicBool::new(false), interruptible: AtomicBool::new(false) };
 
@@ -64,10 +60,6 @@ pub struct NotedLock(SpinLock);
 unsafe impl RawMutex for NotedLock {
     type GuardMarker = GuardNoSend;
 
-    #[expect(
-        clippy::declare_interior_mutable_const,
-        reason = "an initial value, copied into each lock"
-    )]
     const INIT: Self = Self(SpinLock::INIT);
 
     fn lock(&self) {

@@ -2,24 +2,23 @@
 //! whose time stamp counts instructions (QEMU's `-icount shift=0,sleep=off`, one CPU). Two runs say the same
 //! to the last byte.
 
-use crate::{checks::Random, interrupts, say};
+use crate::{boot, checks::Random, heap::HEAP, interrupts, say, storage::Storage};
 use ace_alloc::{
     LockedHeap, SpinLock,
-    region::{Bounded, Mini, Scale, Wide},
+    region::{Bounded, Mini, Wide},
 };
-use alloc::vec;
+use alloc::{vec, vec::Vec};
 use core::{
     alloc::{GlobalAlloc, Layout},
     arch::asm,
     fmt,
-    mem::MaybeUninit,
     ops::RangeInclusive,
     ptr,
 };
 
 const CALLS: usize = 400_000;
 /// A call that takes this many instructions or more is counted as this many.
-const MOST: usize = 4096;
+const MOST: usize = 1 << 17;
 
 /// Instructions since the machine began.
 #[inline(always)]
@@ -32,21 +31,18 @@ fn now() -> u64 {
 
 /// How often calls took how many instructions.
 struct Counts {
-    calls: [u32; MOST + 1],
+    calls: Vec<u32>,
+    /// Instructions of a measurement of nothing.
     overhead: u64,
 }
 
 impl Counts {
-    const fn new() -> Self {
-        Self { calls: [0; MOST + 1], overhead: 0 }
-    }
-
-    /// Finds out what measuring itself takes.
-    fn calibrate(&mut self) {
-        self.measure(|| ());
-        let empty = self.calls.iter().position(|calls| *calls > 0);
-        *self = Self::new();
-        self.overhead = empty.unwrap_or(0) as u64;
+    fn new() -> Self {
+        let mut counts = Self { calls: vec![0; MOST + 1], overhead: 0 };
+        counts.measure(|| ());
+        counts.overhead = counts.max() as u64;
+        counts.calls.fill(0);
+        counts
     }
 
     #[inline(always)]
@@ -88,10 +84,8 @@ struct Mix {
 }
 
 /// A deterministic mix: a random place is emptied if it holds a block, and filled if it does not.
-fn run(heap: &impl GlobalAlloc, mix: &Mix) -> [Counts; 2] {
-    let mut counts = [Counts::new(), Counts::new()];
-    counts.iter_mut().for_each(Counts::calibrate);
-    let [allocs, frees] = &mut counts;
+fn count(heap: &impl GlobalAlloc, mix: &Mix) -> [Counts; 2] {
+    let [mut allocs, mut frees] = [Counts::new(), Counts::new()];
     let mut random = Random::new(1);
     let mut blocks = vec![(ptr::null_mut::<u8>(), 0); mix.blocks];
     for _ in 0..CALLS {
@@ -109,28 +103,35 @@ fn run(heap: &impl GlobalAlloc, mix: &Mix) -> [Counts; 2] {
             *block = ptr::null_mut();
         }
     }
-    counts
+    [allocs, frees]
 }
 
-fn report<S: Scale>(name: &str, heap: &LockedHeap<SpinLock, S>, mix: &Mix) {
-    let [alloc, free] = run(heap, mix);
-    let (claimed, low, high) = (heap.stats().claimed, mix.bytes.start(), mix.bytes.end());
+fn report(name: &str, memory: usize, heap: &impl GlobalAlloc, mix: &Mix) {
+    let [alloc, free] = count(heap, mix);
+    let (low, high) = (mix.bytes.start(), mix.bytes.end());
     say!(
-        r#"{{"scale":"{name}","claimed":{claimed},"bytes":[{low},{high}],"alloc":{alloc},"free":{free}}}"#
+        r#"{{"heap":"{name}","memory":{memory},"bytes":[{low},{high}],"alloc":{alloc},"free":{free}}}"#
     );
 }
 
 /// See the module's documentation.
-pub fn run_all() {
+pub fn run() {
     static WIDE: LockedHeap<SpinLock, Bounded<Wide>> = LockedHeap::empty();
-    static mut WIDE_MEMORY: [MaybeUninit<u8>; 16 << 20] = [MaybeUninit::uninit(); 16 << 20];
+    static WIDE_MEMORY: Storage<{ 16 << 20 }> = Storage::new();
     static MINI: LockedHeap<SpinLock, Bounded<Mini>> = LockedHeap::empty();
-    static mut MINI_MEMORY: [MaybeUninit<u8>; 64 << 10] = [MaybeUninit::uninit(); 64 << 10];
+    static MINI_MEMORY: Storage<{ 64 << 10 }> = Storage::new();
     interrupts::disable();
-    // SAFETY: this is called once.
-    let (wide, mini) = unsafe { (&mut *&raw mut WIDE_MEMORY, &mut *&raw mut MINI_MEMORY) };
-    WIDE.claim_static(wide).expect("memory of its own");
-    MINI.claim_static(mini).expect("memory of its own");
-    report("Bounded<Wide>", &WIDE, &Mix { bytes: 16..=1024, blocks: 16 << 10 });
-    report("Bounded<Mini>", &MINI, &Mix { bytes: 8..=128, blocks: 512 });
+    // SAFETY: nobody else uses the memory.
+    let claimed = unsafe {
+        [
+            WIDE.claim(WIDE_MEMORY.start(), WIDE_MEMORY.bytes()),
+            MINI.claim(MINI_MEMORY.start(), MINI_MEMORY.bytes()),
+        ]
+    };
+    assert!(claimed.iter().all(Result::is_ok), "{claimed:?}");
+    let (mixed, small) =
+        (Mix { bytes: 16..=1024, blocks: 16 << 10 }, Mix { bytes: 8..=128, blocks: 512 });
+    report("LockedHeap<SpinLock, Bounded<Wide>>", WIDE_MEMORY.bytes(), &WIDE, &mixed);
+    report("LockedHeap<SpinLock, Bounded<Mini>>", MINI_MEMORY.bytes(), &MINI, &small);
+    report("CoreHeap", boot::free_memory().len(), &HEAP, &mixed);
 }

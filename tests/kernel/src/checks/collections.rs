@@ -1,7 +1,7 @@
 //! The collections of `alloc` on all CPUs at the same time, their contents held against arithmetic.
 
 use super::pattern::Random;
-use crate::cpu;
+use crate::work;
 use alloc::{
     boxed::Box,
     collections::{BTreeMap, VecDeque},
@@ -16,8 +16,8 @@ const ENTRIES: u64 = 300;
 
 /// See the module's documentation.
 pub fn check() {
-    cpu::on_all(|number| {
-        cpu::meet();
+    work::on_all(|number| {
+        work::meet();
         for round in 0..ROUNDS {
             let mut random = Random::new(round * 2 + number as u64);
             maps(&mut random);

@@ -1,6 +1,6 @@
 //! Memory to the last byte: the answer is null, never a panic, and what is given back can be had again.
 
-use crate::{cpu, heap::GLOBAL, say};
+use crate::{heap::GLOBAL, say, work};
 use alloc::alloc::GlobalAlloc;
 use core::{
     alloc::Layout,
@@ -73,12 +73,12 @@ pub fn check() {
         assert!(is_as_much(again, small), "small blocks: {small}, then {again}");
     }
     static TOGETHER: [AtomicUsize; ROUNDS] = [const { AtomicUsize::new(0) }; ROUNDS];
-    cpu::on_all(|_| {
+    work::on_all(|_| {
         for together in &TOGETHER {
-            cpu::meet();
+            work::meet();
             let hoard = Hoard::of(SMALL);
             together.fetch_add(hoard.blocks, Ordering::Relaxed);
-            cpu::meet();
+            work::meet();
         }
     });
     for together in &TOGETHER {

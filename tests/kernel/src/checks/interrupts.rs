@@ -5,11 +5,11 @@
 
 use super::pattern::{Filled, Random};
 use crate::{
-    apic,
+    TICK_US,
     boot::CPUS,
     cpu,
     interrupts::{self, ON_STEP, ON_TIMER},
-    say,
+    say, work,
 };
 use ace_alloc::SpinLock;
 use core::{
@@ -126,13 +126,13 @@ fn visitors() -> &'static Visitors {
 /// By a fast timer, on all CPUs.
 pub fn check_timer() {
     ON_TIMER.set(|_| visitors().visit());
-    cpu::on_all(|number| {
-        apic::set_period_us(FAST_US);
+    work::on_all(|number| {
+        cpu::this().set_period_us(FAST_US);
         let mut program = Side::new(number as u64);
         while !visitors().is_content() {
             program.exchange(&visitors().between);
         }
-        apic::start_timer();
+        cpu::this().set_period_us(TICK_US);
     });
     ON_TIMER.clear();
     VISITORS.iter().for_each(|visitors| visitors.leave("timer"));

@@ -9,7 +9,7 @@ mod regions;
 mod traffic;
 mod turns;
 
-use crate::{cpu, heap, say};
+use crate::{heap, say, work};
 pub use misuse::end_by;
 pub use pattern::Random;
 
@@ -42,7 +42,7 @@ pub fn run() {
 fn settled_blocks() -> u64 {
     // A block on its way home counts as live. What one CPU sends, the other unpacks the next time.
     for _ in 0..2 {
-        cpu::on_all(|_| {
+        work::on_all(|_| {
             heap::HEAP.trim(0);
         });
     }

@@ -2,7 +2,7 @@
 //! that can be had of several regions, a region that is claimed when the others are used up.
 
 use super::pattern::{Filled, Random};
-use crate::{cpu, heap, lock::InterruptLock, say};
+use crate::{heap, lock::InterruptLock, say, storage::Storage, work};
 use ace_alloc::{
     LockedHeap, Misuse, RegionHeap,
     region::{ClaimError, Scale},
@@ -10,7 +10,6 @@ use ace_alloc::{
 use alloc::{alloc::GlobalAlloc, vec::Vec};
 use core::{
     alloc::Layout,
-    cell::UnsafeCell,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -34,25 +33,10 @@ impl Scale for Strict {
 type Regions = LockedHeap<InterruptLock, Strict>;
 static HEAP: Regions = LockedHeap::with_oom(claim_reserve);
 
-#[repr(align(16))]
-struct Memory<const BYTES: usize>(UnsafeCell<[u8; BYTES]>);
-// SAFETY: only the heap touches it once it is claimed.
-unsafe impl<const BYTES: usize> Sync for Memory<BYTES> {}
-
-impl<const BYTES: usize> Memory<BYTES> {
-    const fn new() -> Self {
-        Self(UnsafeCell::new([0; BYTES]))
-    }
-
-    fn start(&self) -> *mut u8 {
-        self.0.get().cast()
-    }
-}
-
-static TINY: Memory<32> = Memory::new();
-static FIRST: Memory<{ 64 << 10 }> = Memory::new();
-static SECOND: Memory<{ 256 << 10 }> = Memory::new();
-static RESERVE: Memory<{ 128 << 10 }> = Memory::new();
+static TINY: Storage<32> = Storage::new();
+static FIRST: Storage<{ 64 << 10 }> = Storage::new();
+static SECOND: Storage<{ 256 << 10 }> = Storage::new();
+static RESERVE: Storage<{ 128 << 10 }> = Storage::new();
 static RESERVE_ASKED: AtomicBool = AtomicBool::new(false);
 
 fn claim_reserve(heap: &mut RegionHeap<Strict>, _: Layout) -> bool {
@@ -60,13 +44,13 @@ fn claim_reserve(heap: &mut RegionHeap<Strict>, _: Layout) -> bool {
         return false;
     }
     // SAFETY: nobody else uses the reserve.
-    unsafe { heap.claim(RESERVE.start(), 128 << 10) }.is_ok()
+    unsafe { heap.claim(RESERVE.start(), RESERVE.bytes()) }.is_ok()
 }
 
 /// The heap with one region, for mistakes that are made before the checks.
 pub fn heap() -> &'static Regions {
     // SAFETY: nobody else uses the memory.
-    let claimed = unsafe { HEAP.claim(FIRST.start(), 64 << 10) };
+    let claimed = unsafe { HEAP.claim(FIRST.start(), FIRST.bytes()) };
     claimed.expect("memory of its own");
     &HEAP
 }
@@ -75,7 +59,7 @@ pub fn heap() -> &'static Regions {
 pub fn check() {
     claims();
     all_that_can_be_had();
-    cpu::on_all(together);
+    work::on_all(together);
     HEAP.trim();
     let stats = HEAP.stats();
     assert_eq!((stats.regions, stats.live), (3, 0), "{stats:?}");
@@ -85,11 +69,11 @@ pub fn check() {
 fn claims() {
     // SAFETY: nobody else uses the memory; what is claimed twice is refused.
     let claim = |start: *mut u8, bytes| unsafe { HEAP.claim(start, bytes) };
-    assert_eq!(claim(TINY.start(), 32), Err(ClaimError::TooSmall));
+    assert_eq!(claim(TINY.start(), TINY.bytes()), Err(ClaimError::TooSmall));
     assert_eq!(claim(core::ptr::null_mut(), 4096), Err(ClaimError::Invalid));
     heap();
-    assert!(claim(SECOND.start(), 256 << 10).is_ok());
-    assert_eq!(claim(FIRST.start(), 64 << 10), Err(ClaimError::Overlaps));
+    assert!(claim(SECOND.start(), SECOND.bytes()).is_ok());
+    assert_eq!(claim(FIRST.start(), FIRST.bytes()), Err(ClaimError::Overlaps));
     assert_eq!(claim(FIRST.start().wrapping_add(4096), 4096), Err(ClaimError::Overlaps));
     assert_eq!(HEAP.stats().regions, 2, "what was refused is not there");
 }

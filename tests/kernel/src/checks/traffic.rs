@@ -1,7 +1,7 @@
 //! Producers and consumers: every CPU allocates what another frees, in both directions at the same time.
 
 use super::pattern::{Filled, Random};
-use crate::{boot::CPUS, cpu};
+use crate::{boot::CPUS, work};
 use ace_alloc::SpinLock;
 use alloc::{boxed::Box, collections::VecDeque};
 use lock_api::Mutex;
@@ -24,7 +24,7 @@ impl Message {
     }
 
     /// Drops the message, which looks at what its content is filled with.
-    fn arrived_as(self: Box<Self>, number: u64) {
+    fn arrived_as(self, number: u64) {
         assert_eq!(
             (self.number, self.sum),
             (number, number.rotate_left(17)),
@@ -39,7 +39,7 @@ static QUEUES: [Mutex<SpinLock, VecDeque<Box<Message>>>; CPUS] =
 
 /// See the module's documentation.
 pub fn check() {
-    cpu::on_all(|own| {
+    work::on_all(|own| {
         let next = (own + 1) % CPUS;
         let mut random = Random::new(own as u64);
         let (mut sent, mut received) = (0, 0);
@@ -56,6 +56,6 @@ pub fn check() {
             }
         }
         *QUEUES[own].lock() = VecDeque::new();
-        cpu::meet();
+        work::meet();
     });
 }

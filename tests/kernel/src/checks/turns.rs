@@ -2,7 +2,7 @@
 //! back to where every CPU, and every size, can have it.
 
 use super::pattern::Filled;
-use crate::{cpu, heap::HEAP, say};
+use crate::{cpu, heap::HEAP, say, work};
 use alloc::vec::Vec;
 
 /// What every CPU uses for a while, in blocks of these sizes.
@@ -11,17 +11,17 @@ const BYTES_OF_EACH: usize = 2 << 20;
 
 /// See the module's documentation.
 pub fn check() {
-    cpu::on_all(|_| {
+    work::on_all(|_| {
         let blocks =
             |bytes| (0..BYTES_OF_EACH / bytes).map_while(move |at| Filled::new(bytes, at as u8));
         drop(SIZES.into_iter().flat_map(blocks).collect::<Vec<_>>());
     });
-    let (before, began, turns) = (cached_bytes(), cpu::now_ms(), cpu::turns());
+    let (before, began, turns) = (cached_bytes(), cpu::now_ms(), work::turns());
     // No bound in time: who boots the kernel ends one that waits for ever.
     while cached_bytes() > before / 10 {
-        cpu::idle();
+        work::idle();
     }
-    let (turns, ms) = (cpu::turns() - turns, cpu::now_ms() - began);
+    let (turns, ms) = (work::turns() - turns, cpu::now_ms() - began);
     say!(
         "   {before} bytes were cached; after {turns} turns in {ms} ms of idling {}",
         cached_bytes()
