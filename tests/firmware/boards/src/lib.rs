@@ -14,7 +14,8 @@ use cortex_m as processor;
 #[cfg(any(target_arch = "riscv32", target_arch = "riscv64"))]
 use riscv as processor;
 
-use ace_alloc::{LockedHeap, Scale};
+use ace_alloc::LockedHeap;
+use ace_alloc::region::Scale;
 use ace_firmware_checks::{SPARE, Surroundings, interrupts, misuse, run as check};
 use core::cell::UnsafeCell;
 use core::fmt::Arguments;

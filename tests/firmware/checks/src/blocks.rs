@@ -1,9 +1,11 @@
 //! Single blocks: their alignment, their growth, and the largest one.
 //! Floor: the global allocator.
 
-use ace_alloc::{LockedHeap, Scale};
-use alloc::alloc::{alloc, alloc_zeroed, dealloc, realloc};
+use ace_alloc::LockedHeap;
+use ace_alloc::region::Scale;
+use alloc::alloc::{alloc as allocate, alloc_zeroed, dealloc, realloc};
 use core::alloc::Layout;
+use core::hint::black_box;
 use core::slice;
 use lock_api::RawMutex;
 
@@ -13,6 +15,16 @@ const BEYOND: usize = 1 << 30;
 /// The layout of `bytes`, aligned to `align`.
 pub fn layout(bytes: usize, align: usize) -> Layout {
     Layout::from_size_align(bytes, align).expect("a layout")
+}
+
+/// A block that the compiler can't see through: it may leave out an allocation whose block it sees go, and
+/// take it for granted that it succeeds.
+///
+/// # Safety
+/// As for `alloc`.
+pub unsafe fn alloc(wanted: Layout) -> *mut u8 {
+    // SAFETY: the caller's promise.
+    black_box(unsafe { allocate(wanted) })
 }
 
 /// Bytes of the largest block that can be had.
@@ -47,7 +59,7 @@ pub fn lie_as_aligned_as_asked(heap: usize) {
             unsafe {
                 // In the way, so that the next block isn't aligned by chance.
                 let before = alloc(layout(8, 8));
-                let block = alloc_zeroed(wanted);
+                let block = black_box(alloc_zeroed(wanted));
                 assert!(!block.is_null(), "{bytes} bytes aligned to {align}");
                 assert_eq!(block.addr() % align, 0, "{bytes} bytes aligned to {align}");
                 let content = slice::from_raw_parts_mut(block, bytes);
@@ -78,7 +90,7 @@ pub fn resize_in_place<L: RawMutex, S: Scale>(heap: &LockedHeap<L, S>, bytes: us
         assert!(slice::from_raw_parts(shrunk, 64).iter().all(|byte| *byte == 0xA5));
         // What it lost is free again: it grows back, and is refused what the heap doesn't have.
         assert_eq!(realloc(shrunk, small, large.size()), block);
-        assert!(realloc(block, large, BEYOND).is_null());
+        assert!(black_box(realloc(block, large, BEYOND)).is_null());
         dealloc(block, large);
     }
 }

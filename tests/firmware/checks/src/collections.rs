@@ -37,7 +37,8 @@ pub fn keep_what_is_put_into_them(heap: usize) {
 
 /// A map of byte strings that come, grow, shrink and go.
 fn bytes_under_keys(heap: usize) {
-    let keys = heap / 128;
+    // Few enough that the map's nodes fit, whose entries are four words each.
+    let keys = heap / (32 * size_of::<usize>());
     let mut random = Random::new(SEED);
     let mut map: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
     // Bytes in the vectors: a quarter of the heap leaves room for a vector's move and for the map.

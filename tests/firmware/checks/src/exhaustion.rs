@@ -2,10 +2,11 @@
 //! Floor: the global allocator.
 
 use crate::SEED;
-use crate::blocks::{largest, layout};
+use crate::blocks::{alloc, largest, layout};
 use crate::random::Random;
-use ace_alloc::{LockedHeap, Scale};
-use alloc::alloc::{alloc, dealloc};
+use ace_alloc::LockedHeap;
+use ace_alloc::region::Scale;
+use alloc::alloc::dealloc;
 use alloc::vec::Vec;
 use core::alloc::Layout;
 use core::{ptr, slice};

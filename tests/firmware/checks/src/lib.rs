@@ -18,14 +18,15 @@ mod regions;
 pub use masked::Masked;
 pub use misuse::misuse;
 
-use ace_alloc::{LockedHeap, Scale};
+use ace_alloc::LockedHeap;
+use ace_alloc::region::Scale;
 use core::fmt::Arguments;
 use lock_api::RawMutex;
 
 /// The seed of every script of random numbers.
 pub const SEED: u64 = 0x5EED_0006;
 /// Bytes of [`Surroundings::spare`].
-pub const SPARE: usize = 16 << 10;
+pub const SPARE: usize = 32 << 10;
 
 /// What the checks are given beside the heap.
 #[derive(Clone, Copy, Debug)]

@@ -1,9 +1,10 @@
 //! What the allocator must notice and stop, with a reason.
 //! Floor: the global allocator.
 
-use crate::blocks::layout;
-use alloc::alloc::{alloc, dealloc};
+use crate::blocks::{alloc, layout};
+use alloc::alloc::dealloc;
 use core::cell::UnsafeCell;
+use core::hint::black_box;
 
 #[repr(align(16))]
 struct Foreign(UnsafeCell<[u8; 64]>);
@@ -25,7 +26,7 @@ pub unsafe fn misuse(kind: &str) {
         match kind {
             "double" => {
                 dealloc(block, wanted);
-                dealloc(block, wanted);
+                dealloc(black_box(block), wanted);
             }
             "foreign" => dealloc(FOREIGN.0.get().cast(), wanted),
             "interior" => dealloc(block.add(16), wanted),

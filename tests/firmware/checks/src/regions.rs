@@ -1,14 +1,16 @@
 //! Several regions of memory, and bad claims.
 //! Floor: heaps of their own.
 
+use crate::SPARE;
 use crate::blocks::layout;
-use ace_alloc::{LockedHeap, RegionHeap, Scale};
+use ace_alloc::region::Scale;
+use ace_alloc::{LockedHeap, RegionHeap};
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, Ordering};
 use lock_api::RawMutex;
 
-const REGION: usize = 4 << 10;
+const REGION: usize = SPARE / 4;
 /// Blocks that fill it.
 const BLOCK: usize = 96;
 
@@ -21,9 +23,7 @@ pub fn are_checked<L: RawMutex, S: Scale>(_like: &LockedHeap<L, S>, spare: *mut 
     unsafe {
         assert!(heap.claim(spare, 16).is_err(), "16 bytes are not a region");
         assert!(heap.claim(ptr::null_mut(), REGION).is_err(), "null is not memory");
-        assert!(
-            heap.claim(spare, REGION).is_ok_and(|bytes| bytes > REGION / 4 * 3 && bytes <= REGION)
-        );
+        assert!(heap.claim(spare, REGION).is_ok_and(|bytes| (REGION / 2..REGION).contains(&bytes)));
         assert!(heap.claim(spare, REGION).is_err(), "a region is claimed once");
         assert!(heap.claim(spare.add(REGION / 2), REGION).is_err(), "regions don't overlap");
         assert!(heap.claim(spare.add(64), REGION / 2).is_err(), "no region lies in another");
@@ -43,7 +43,7 @@ pub fn are_checked<L: RawMutex, S: Scale>(_like: &LockedHeap<L, S>, spare: *mut 
         // SAFETY: the block is live and has as many bytes.
         unsafe { block.write_bytes(0xEE, BLOCK) };
     }
-    assert!(in_each.iter().all(|blocks| *blocks > REGION / 2 / BLOCK), "both are used");
+    assert!(in_each.iter().all(|blocks| *blocks > REGION / 4 / BLOCK), "both are used");
     for block in blocks.into_iter().flatten() {
         // SAFETY: it was allocated like this, above.
         unsafe { heap.lock().deallocate(block, layout(BLOCK, 8)) };

@@ -7,7 +7,8 @@
 
 extern crate alloc;
 
-use ace_alloc::{LockedHeap, Mini};
+use ace_alloc::LockedHeap;
+use ace_alloc::region::Mini;
 use ace_firmware_checks::Masked;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -82,7 +83,7 @@ async fn main(spawner: Spawner) {
     for (sensor, means) in &means {
         println!("{}", format!("sensor {sensor}: {} means, {:?}...", means.len(), &means[..3]));
     }
-    println!("{} bytes in use", HEAP.stats().used);
+    println!("{} bytes in use", HEAP.stats().live);
     process::exit(if means.len() == 3 { 0 } else { 1 })
 }
 

@@ -6,7 +6,8 @@
 
 extern crate alloc;
 
-use ace_alloc::{LockedHeap, RegionHeap, SpinLock, Wide};
+use ace_alloc::region::Wide;
+use ace_alloc::{LockedHeap, RegionHeap, SpinLock};
 use ace_firmware_checks::{SPARE, Surroundings, misuse, run as check};
 use alloc::string::String;
 use alloc::vec::Vec;

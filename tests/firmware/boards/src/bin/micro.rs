@@ -4,7 +4,8 @@
 #![no_std]
 #![no_main]
 
-use ace_alloc::{LockedHeap, Micro};
+use ace_alloc::LockedHeap;
+use ace_alloc::region::Micro;
 use ace_firmware_checks::Masked;
 
 #[global_allocator]

@@ -4,7 +4,8 @@
 #![no_std]
 #![no_main]
 
-use ace_alloc::{Bounded, LockedHeap, Mini};
+use ace_alloc::LockedHeap;
+use ace_alloc::region::{Bounded, Mini};
 use ace_firmware_checks::Masked;
 use ace_firmware_flash::{ARENA_BYTES, arena, work};
 use cortex_m as _;

@@ -4,7 +4,8 @@
 #![no_std]
 #![no_main]
 
-use ace_alloc::{LockedHeap, Micro};
+use ace_alloc::LockedHeap;
+use ace_alloc::region::Micro;
 use ace_firmware_checks::Masked;
 use ace_firmware_flash::{ARENA_BYTES, arena, work};
 use cortex_m as _;
