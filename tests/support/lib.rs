@@ -3,6 +3,9 @@
 
 pub mod callgrind;
 pub mod fake_cuda;
+pub mod firmware;
+#[cfg(feature = "bare-metal")]
+pub mod flash;
 pub mod house;
 pub mod orders;
 pub mod pages;

@@ -80,9 +80,9 @@ fn text(heap: usize) {
     let mut joined = String::new();
     for number in 0..heap / 128 {
         queue.push_back(format!("<{number}>"));
-        if queue.len() > 16 {
+        if queue.len() > 8 {
             let first: String = queue.pop_front().unwrap_or_default();
-            assert_eq!(first, format!("<{}>", number - 16));
+            assert_eq!(first, format!("<{}>", number - 8));
         }
     }
     for piece in &queue {
