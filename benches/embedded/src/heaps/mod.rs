@@ -1,0 +1,214 @@
+//! Owns the list of heaps: each allocator as its users set it up, and without its lock where it can be had so.
+
+mod buddy_slab;
+mod critical;
+mod dl;
+mod floor;
+mod good;
+mod list;
+mod pico;
+mod talc;
+mod tlsf;
+
+use crate::heap::{Arena, Heap};
+use std::alloc::Layout;
+use std::cell::UnsafeCell;
+
+/// Cores that heaps with a part for each of them are set up for.
+pub const CORES: usize = 2;
+
+/// One row of the tables.
+pub struct Entry {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// Crate and version.
+    pub version: &'static str,
+    /// What makes it safe to share: a lock's name, or "none".
+    pub lock: &'static str,
+}
+
+/// What to do with a heap that is named on the command line.
+pub trait Visitor {
+    /// The result.
+    type Output;
+    /// Called with the heap of the name.
+    fn visit<H: Heap>(self) -> Self::Output;
+}
+
+/// One macro call lists all: the table and the dispatch can't differ.
+macro_rules! heaps {
+    ($($name:literal => $heap:ty, $version:literal, $lock:literal;)*) => {
+        /// All heaps.
+        pub const ALL: &[Entry] =
+            &[$(Entry { name: $name, version: $version, lock: $lock }),*];
+
+        /// Calls the visitor with the heap of this name; none has it: `None`.
+        pub fn visit<V: Visitor>(name: &str, visitor: V) -> Option<V::Output> {
+            match name {
+                $($name => Some(visitor.visit::<$heap>()),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+heaps! {
+    "floor" => floor::Floor, "no allocator: what the loop costs", "none";
+    "talc" => talc::Talc, "talc 5.1.1", "spin";
+    "rlsf" => tlsf::Rlsf, "rlsf 0.2.3", "spin";
+    "linked-list" => list::LinkedList, "linked_list_allocator 0.10.6", "spin";
+    "buddy-system" => list::Buddy, "buddy_system_allocator 0.13.0", "spin";
+    "embedded-llff" => critical::Llff, "embedded-alloc 0.7.0, LlffHeap", "critical section";
+    "embedded-tlsf" => critical::Tlsf, "embedded-alloc 0.7.0, TlsfHeap", "critical section";
+    "good-memory" => good::Good, "good_memory_allocator 0.1.7", "spin";
+    "dlmalloc" => dl::Dl, "dlmalloc 0.2.14", "spin";
+    "picoalloc" => pico::Pico, "picoalloc 5.2.1", "spin";
+    "buddy-slab" => buddy_slab::BuddySlab, "buddy-slab-allocator 0.6.1", "per core";
+    "talc-bare" => talc::TalcBare, "talc 5.1.1", "none";
+    "rlsf-bare" => tlsf::RlsfBare, "rlsf 0.2.3", "none";
+    "linked-list-bare" => list::LinkedListBare, "linked_list_allocator 0.10.6", "none";
+    "buddy-system-bare" => list::BuddyBare, "buddy_system_allocator 0.13.0", "none";
+    "good-memory-bare" => good::GoodBare, "good_memory_allocator 0.1.7", "none";
+    "dlmalloc-bare" => dl::DlBare, "dlmalloc 0.2.14", "none";
+    "picoalloc-bare" => pico::PicoBare, "picoalloc 5.2.1", "none";
+}
+
+/// An allocator as a plain value: what its crate offers below any lock.
+///
+/// # Safety
+/// As [`Heap`], for one thread at a time.
+unsafe trait Raw {
+    /// As [`Heap::start`].
+    ///
+    /// # Safety
+    /// 1. As there; and `self` is a static.
+    unsafe fn take(&mut self, arena: Arena) -> Result<(), String>;
+
+    /// As [`Heap::alloc`].
+    fn get(&mut self, layout: Layout) -> *mut u8;
+
+    /// As [`Heap::free`].
+    ///
+    /// # Safety
+    /// 1. As there.
+    unsafe fn put(&mut self, block: *mut u8, layout: Layout);
+
+    /// As [`Heap::realloc`]; by default as `GlobalAlloc` does it.
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(always)]
+    unsafe fn resize(&mut self, block: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+        // SAFETY: the caller's (2).
+        let new = self.get(unsafe { Layout::from_size_align_unchecked(bytes, layout.align()) });
+        if !new.is_null() {
+            // SAFETY: both blocks have as many bytes, and different blocks don't overlap.
+            unsafe { block.copy_to_nonoverlapping(new, layout.size().min(bytes)) };
+            // SAFETY: the caller's (1).
+            unsafe { self.put(block, layout) };
+        }
+        new
+    }
+}
+
+/// A heap behind a static that implements `GlobalAlloc`, with the lock that the crate brings.
+macro_rules! global {
+    ($(#[$about:meta])* $name:ident = $heap:expr, $take:expr) => {
+        $(#[$about])*
+        pub struct $name;
+
+        // SAFETY: GlobalAlloc's contract is this trait's, and the static is shared.
+        unsafe impl $crate::heap::Heap for $name {
+            const SHARED: bool = true;
+
+            unsafe fn start(arena: $crate::heap::Arena) -> Result<(), String> {
+                let take: unsafe fn($crate::heap::Arena) -> Result<(), String> = $take;
+                // SAFETY: the caller's (1).
+                unsafe { take(arena) }
+            }
+
+            #[inline(always)]
+            fn alloc(layout: std::alloc::Layout) -> *mut u8 {
+                // SAFETY: no trace asks for 0 bytes.
+                unsafe { std::alloc::GlobalAlloc::alloc(&$heap, layout) }
+            }
+
+            #[inline(always)]
+            unsafe fn free(block: *mut u8, layout: std::alloc::Layout) {
+                // SAFETY: the caller's (1).
+                unsafe { std::alloc::GlobalAlloc::dealloc(&$heap, block, layout) }
+            }
+
+            #[inline(always)]
+            unsafe fn realloc(
+                block: *mut u8,
+                layout: std::alloc::Layout,
+                bytes: usize,
+            ) -> *mut u8 {
+                // SAFETY: the caller's (1) and (2).
+                unsafe { std::alloc::GlobalAlloc::realloc(&$heap, block, layout, bytes) }
+            }
+        }
+    };
+}
+
+/// A heap in a static that says how to reach its [`Raw`]: a lock, or none.
+macro_rules! raw {
+    ($(#[$about:meta])* $name:ident, shared: $shared:expr, $reach:expr) => {
+        $(#[$about])*
+        pub struct $name;
+
+        // SAFETY: Raw's contract is this trait's; what reaches it keeps threads apart if SHARED says so.
+        unsafe impl $crate::heap::Heap for $name {
+            const SHARED: bool = $shared;
+
+            unsafe fn start(arena: $crate::heap::Arena) -> Result<(), String> {
+                // SAFETY: the caller's (1).
+                unsafe { $crate::heaps::Raw::take(&mut *$reach, arena) }
+            }
+
+            #[inline(always)]
+            fn alloc(layout: std::alloc::Layout) -> *mut u8 {
+                $crate::heaps::Raw::get(&mut *$reach, layout)
+            }
+
+            #[inline(always)]
+            unsafe fn free(block: *mut u8, layout: std::alloc::Layout) {
+                // SAFETY: the caller's (1).
+                unsafe { $crate::heaps::Raw::put(&mut *$reach, block, layout) }
+            }
+
+            #[inline(always)]
+            unsafe fn realloc(
+                block: *mut u8,
+                layout: std::alloc::Layout,
+                bytes: usize,
+            ) -> *mut u8 {
+                // SAFETY: the caller's (1) and (2).
+                unsafe { $crate::heaps::Raw::resize(&mut *$reach, block, layout, bytes) }
+            }
+        }
+    };
+}
+use {global, raw};
+
+/// A heap that one thread uses without a lock.
+struct Bare<T>(UnsafeCell<T>);
+
+// SAFETY: bare heaps are not SHARED: one thread calls them, and no call is made from within another.
+unsafe impl<T> Sync for Bare<T> {}
+
+impl<T> Bare<T> {
+    /// Around a heap that is empty yet.
+    const fn new(heap: T) -> Self {
+        Self(UnsafeCell::new(heap))
+    }
+
+    /// Where a lock would be taken.
+    #[inline(always)]
+    #[expect(clippy::mut_from_ref, reason = "it stands where a lock would")]
+    fn lock(&self) -> &mut T {
+        // SAFETY: the one thread has no other reference, for every call ends with its own.
+        unsafe { &mut *self.0.get() }
+    }
+}
