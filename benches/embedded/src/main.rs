@@ -1,18 +1,23 @@
 //! Owns the worker process of `ace-bench embedded`: one heap, one task, told as one line of JSON.
 
 mod arena;
+mod count;
 mod heap;
 mod heaps;
+mod latency;
 mod mix;
 mod replay;
 mod speed;
+mod threads;
+mod ticks;
 mod trace;
 mod usable;
 mod verify;
 
-use heap::Heap;
+use heap::{Arena, Heap};
 use heaps::Visitor;
 use mix::Mix;
+use replay::Replay;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use trace::Trace;
@@ -36,7 +41,7 @@ fn perform(words: &[&str]) -> Result<Value, String> {
         ["list"] => Ok(list()),
         [task, name, rest @ ..] => {
             let unknown = || format!("no heap is called {name}");
-            heaps::visit(name, Task { task, words: rest }).ok_or_else(unknown)?
+            heaps::visit(name, Task { task, name, words: rest }).ok_or_else(unknown)?
         }
         _ => Err("usage: WORKER list | WORKER TASK HEAP …".to_owned()),
     }
@@ -48,9 +53,13 @@ fn list() -> Value {
     heaps::ALL.iter().map(entry).collect()
 }
 
+/// Where the arguments of a trace say how large the arena is.
+const ARENA: usize = 2;
+
 /// A task and its arguments.
 struct Task<'a> {
     task: &'a str,
+    name: &'a str,
     words: &'a [&'a str],
 }
 
@@ -60,10 +69,15 @@ impl Task<'_> {
         word.parse().map_err(|_| format!("not a number: {word}"))
     }
 
-    fn trace(&self) -> Result<Trace, String> {
-        let word = |at: usize| self.words.get(at).copied().unwrap_or("");
-        let (arena, fill, steps) = (self.number(2)?, self.number(3)?, self.number(4)?);
-        Trace::named(word(0), word(1), arena, fill, steps, self.number(5)? as u64)
+    fn word(&self, at: usize) -> &str {
+        self.words.get(at).copied().unwrap_or("")
+    }
+
+    /// TRACE MIX ARENA PERMILLE STEPS SEED; the seed is so much further.
+    fn trace(&self, further: u64) -> Result<Trace, String> {
+        let (arena, fill, steps) = (self.number(ARENA)?, self.number(3)?, self.number(4)?);
+        let seed = self.number(5)? as u64 + further;
+        Trace::named(self.word(0), self.word(1), arena, fill, steps, seed)
     }
 }
 
@@ -73,20 +87,30 @@ impl Visitor for Task<'_> {
     fn visit<H: Heap>(self) -> Self::Output {
         match self.task {
             "speed" => {
-                let trace = self.trace()?;
-                let arena = arena::arena(self.number(2)?);
-                // SAFETY: the arena is new and the heap's alone.
-                unsafe { H::start(arena) }?;
+                let (_, trace) = self.begin::<H>()?;
                 Ok(speed::run::<H>(&trace))
             }
             "verify" => {
-                let trace = self.trace()?;
-                let arena = arena::arena(self.number(2)?);
-                // SAFETY: the arena is new and the heap's alone.
-                unsafe { H::start(arena) }?;
+                let (arena, trace) = self.begin::<H>()?;
                 verify::run::<H>(arena, &trace)?;
                 Ok(json!({ "steps": trace.steps.len() }))
             }
+            "instructions" => {
+                let own = ["marked", self.name];
+                latency::instructions(&Vec::from_iter(own.iter().chain(self.words).copied()))
+            }
+            "marked" => {
+                let (_, trace) = self.begin::<H>()?;
+                Replay::<H>::new(&trace).go(&trace.steps, &mut count::Marker::new()?);
+                Ok(Value::Null)
+            }
+            "time" => latency::time::<H>(arena::arena(self.number(ARENA)?), &self.trace(0)?),
+            "fragments" => {
+                let (arena, trace) = self.begin::<H>()?;
+                Ok(speed::fragments::<H>(arena, &trace))
+            }
+            "apart" => self.apart::<H>(),
+            "handed-over" => self.handed_over::<H>(),
             "usable" => self.usable::<H>(),
             other => Err(format!("no task is called {other}")),
         }
@@ -94,20 +118,45 @@ impl Visitor for Task<'_> {
 }
 
 impl Task<'_> {
+    /// TRACE MIX ARENA PERMILLE STEPS SEED: the heap in its arena, and the trace.
+    fn begin<H: Heap>(&self) -> Result<(Arena, Trace), String> {
+        let trace = self.trace(0)?;
+        Ok((start::<H>(self.number(ARENA)?)?, trace))
+    }
+
+    /// TRACE MIX ARENA PERMILLE STEPS SEED THREADS: each thread fills as much as one alone would.
+    fn apart<H: Heap>(&self) -> Result<Value, String> {
+        let threads = self.number(6)?;
+        if !H::SHARED || threads > heaps::CORES {
+            return Err("not for so many threads".to_owned());
+        }
+        let traces = (0..threads as u64).map(|seed| self.trace(seed));
+        let traces = traces.collect::<Result<Vec<_>, _>>()?;
+        start::<H>(self.number(ARENA)?)?;
+        Ok(threads::apart::<H>(&traces))
+    }
+
+    /// TRACE MIX ARENA PERMILLE BLOCKS SEED, of which trace and permille say nothing here.
+    fn handed_over<H: Heap>(&self) -> Result<Value, String> {
+        if !H::SHARED {
+            return Err("not for two threads".to_owned());
+        }
+        start::<H>(self.number(ARENA)?)?;
+        let (blocks, seed) = (self.number(4)? as u64, self.number(5)? as u64);
+        Ok(threads::handed_over::<H>(Mix::parse(self.word(1))?, blocks, seed))
+    }
+
     /// MIX ARENA ROUNDS SEEDS
     fn usable<H: Heap>(&self) -> Result<Value, String> {
-        let mix = Mix::parse(self.words.first().copied().unwrap_or(""))?;
+        let mix = Mix::parse(self.word(0))?;
         let (bytes, rounds) = (self.number(1)?, self.number(2)?);
         let (mut fresh, mut churned) = (Vec::new(), Vec::new());
         for seed in 0..self.number(3)? {
             let left = arena::in_child(3, |left| {
-                let arena = arena::arena(bytes);
-                // SAFETY: the arena is new and the heap's alone.
-                if unsafe { H::start(arena) }.is_err() {
-                    return;
+                if start::<H>(bytes).is_ok() {
+                    let usable = usable::run::<H>(mix, rounds, seed as u64);
+                    left.copy_from_slice(&[1, usable.fresh as u64, usable.churned as u64]);
                 }
-                let usable = usable::run::<H>(mix, rounds, seed as u64);
-                left.copy_from_slice(&[1, usable.fresh as u64, usable.churned as u64]);
             })?;
             if left[0] == 0 {
                 return Err("it can't work in this arena".to_owned());
@@ -117,4 +166,12 @@ impl Task<'_> {
         }
         Ok(json!({ "fresh": fresh, "churned": churned }))
     }
+}
+
+/// The process's heap, in an arena of its own.
+fn start<H: Heap>(bytes: usize) -> Result<Arena, String> {
+    let arena = arena::arena(bytes);
+    // SAFETY: the arena is new and the heap's alone; a process, or child, starts one heap.
+    unsafe { H::start(arena) }?;
+    Ok(arena)
 }

@@ -1,8 +1,9 @@
 //! Owns the time of a trace: warm-up, then as many steps as there are or as fit in a second.
 
-use crate::heap::Heap;
+use crate::heap::{Arena, Heap};
 use crate::replay::{Plain, Replay};
 use crate::trace::{Step, Trace};
+use crate::usable;
 use ace_bench_peers::clock;
 use serde_json::{Value, json};
 
@@ -20,6 +21,15 @@ pub fn run<H: Heap>(trace: &Trace) -> Value {
     let ns = go(&mut replay, timed);
     let (asked, failed) = (replay.asked - before.0, replay.failed - before.1);
     json!({ "ns": ns, "asked": asked, "failed": failed, "live_bytes": replay.live_bytes() })
+}
+
+/// Replays the trace, however long it takes: then, which block could be had, and how much was free.
+pub fn fragments<H: Heap>(arena: Arena, trace: &Trace) -> Value {
+    let mut replay = Replay::<H>::new(trace);
+    replay.go(&trace.steps, &mut Plain);
+    let free = arena.bytes - replay.live_bytes();
+    let largest = usable::largest::<H>(arena.bytes);
+    json!({ "free": free, "largest": largest, "asked": replay.asked, "failed": replay.failed })
 }
 
 /// Nanoseconds of the steps that were made.
