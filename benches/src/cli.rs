@@ -8,6 +8,7 @@ use crate::arguments::{
     FillArgs, LarsonArgs, MidMtArgs, OscillateArgs, PhasesArgs, PipeArgs, RandomMixedArgs,
     TinyHotArgs,
 };
+use crate::embedded::Group;
 use crate::rounds::Bench;
 
 /// Benchmarks of ACE-Alloc against its peers.
@@ -153,6 +154,17 @@ pub enum Command {
     /// library it refuses. Variables that begin with ACE_ must not be set, for the points set them.
     /// The whole grid takes about half an hour, --quick about three minutes.
     Sweep(SweepArgs),
+    /// Heaps for kernels and microcontrollers: one arena, the same trace for all
+    ///
+    /// The heaps run on this machine, each in a process and an arena of its own: ACE-Alloc's LockedHeap in
+    /// its scales, and the allocators that kernels and firmware use today, behind the locks that their
+    /// users give them ("-bare": without). Every trace is first replayed by a pass that fills all blocks
+    /// and checks contents, places and alignment; a heap that fails it is left out and the report says so.
+    /// "floor" is no allocator: what the trace itself costs.
+    ///
+    /// GROUPS picks parts; all of it takes about half an hour. "heap, 75 %" is a heap whose live blocks,
+    /// by the bytes asked for, are so much of the arena. Instructions are counted by valgrind.
+    Embedded(EmbeddedArgs),
     /// Resident memory of a C-like program that does nothing, under each library
     ///
     /// The program has no Rust runtime; it prints its own VmHWM, once without any malloc and once
@@ -268,6 +280,41 @@ pub struct SweepArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub quiet: u32,
     /// Use the worker and the library that are there; build nothing
+    #[arg(long)]
+    pub no_build: bool,
+    /// Seconds after which a worker counts as hung
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    #[arg(value_parser = value_parser!(u32).range(1..))]
+    pub limit: u32,
+}
+
+#[derive(Args)]
+pub struct EmbeddedArgs {
+    /// Parts of the comparison [default: all]
+    #[arg(value_enum)]
+    pub groups: Vec<Group>,
+    /// Heaps to compare, separated by commas [default: all]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub peers: Option<Vec<String>>,
+    /// Rounds of what is timed: processes of each heap and load
+    #[arg(long, default_value_t = 5, value_parser = value_parser!(u32).range(1..=1000))]
+    pub rounds: u32,
+    /// Speed at one fill only, for a first look
+    #[arg(long)]
+    pub quick: bool,
+    /// Write one line per figure to a CSV file
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Write everything as JSON to a file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Draw pictures into a folder
+    #[arg(long, value_name = "FOLDER")]
+    pub svg: Option<PathBuf>,
+    /// Before each process, wait up to this long for the CPUs to be idle (0: do not wait)
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub quiet: u32,
+    /// Use the worker that is there; build nothing
     #[arg(long)]
     pub no_build: bool,
     /// Seconds after which a worker counts as hung

@@ -4,6 +4,7 @@ mod ablation;
 mod allocators;
 mod arguments;
 mod cli;
+mod embedded;
 mod empty;
 mod machine;
 mod report;
@@ -52,6 +53,7 @@ fn perform(command: Command) -> Result<bool, String> {
         Command::Ablate { benches, common } => ablation::perform(benches.as_deref(), &common),
         Command::Sweep(args) => sweep::perform(&args),
         Command::All { common } => measure("all", cli::defaults(), &common),
+        Command::Embedded(args) => embedded::perform(&args),
         Command::RssEmpty { common } => empty::perform(&common),
         Command::Peers => {
             report::say(&table::allocators());

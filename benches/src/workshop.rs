@@ -125,6 +125,21 @@ impl Workshop {
         existing(target.join("release").join(name))
     }
 
+    /// The executable that has the heaps for kernels and microcontrollers.
+    pub fn embedded(&self) -> Result<PathBuf, String> {
+        const NAME: &str = "ace-bench-embedded";
+        if let Some(folder) = env::var_os("ACE_BENCH_WORKERS") {
+            return existing(PathBuf::from(folder).join(NAME));
+        }
+        let target = self.target.join("ace-bench");
+        if self.build {
+            let mut cargo = cargo(&self.sources.join("benches/embedded"));
+            cargo.arg("--target-dir").arg(&target);
+            finish(cargo, "the heaps")?;
+        }
+        existing(target.join("release").join(NAME))
+    }
+
     /// `libace_alloc.so`: the one that the user names, else the one of this build.
     fn ace_library(&self, unchecked: bool) -> Result<PathBuf, String> {
         let (variable, target) = match unchecked {

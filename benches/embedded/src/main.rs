@@ -154,7 +154,7 @@ impl Task<'_> {
         for seed in 0..self.number(3)? {
             let left = arena::in_child(3, |left| {
                 if start::<H>(bytes).is_ok() {
-                    let usable = usable::run::<H>(mix, rounds, seed as u64);
+                    let usable = usable::run::<H>(mix, bytes, rounds, seed as u64);
                     left.copy_from_slice(&[1, usable.fresh as u64, usable.churned as u64]);
                 }
             })?;

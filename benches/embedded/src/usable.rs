@@ -15,10 +15,10 @@ pub struct Usable {
 
 /// Fills the heap until a request fails; then frees a random half of the blocks, in random order, and
 /// fills it again, `rounds` times.
-pub fn run<H: Heap>(mix: Mix, rounds: usize, seed: u64) -> Usable {
+pub fn run<H: Heap>(mix: Mix, arena: usize, rounds: usize, seed: u64) -> Usable {
     let mut random = Random::new(seed);
     let mut blocks = Vec::new();
-    let fresh = fill::<H>(mix, &mut random, &mut blocks);
+    let fresh = fill::<H>(mix, arena, &mut random, &mut blocks);
     let mut churned = fresh;
     for _ in 0..rounds {
         shuffle(&mut blocks, &mut random);
@@ -26,19 +26,28 @@ pub fn run<H: Heap>(mix: Mix, rounds: usize, seed: u64) -> Usable {
             // SAFETY: `fill` put it there, and it leaves the list.
             unsafe { heap::free::<H>(block, layout) };
         }
-        churned = fill::<H>(mix, &mut random, &mut blocks);
+        churned = fill::<H>(mix, arena, &mut random, &mut blocks);
     }
     Usable { fresh, churned }
 }
 
 /// Live bytes, by what was asked for, when a request failed.
-fn fill<H: Heap>(mix: Mix, random: &mut Random, blocks: &mut Vec<(*mut u8, Layout)>) -> usize {
+fn fill<H: Heap>(
+    mix: Mix,
+    arena: usize,
+    random: &mut Random,
+    blocks: &mut Vec<(*mut u8, Layout)>,
+) -> usize {
+    let mut live = blocks.iter().map(|(_, layout)| layout.size()).sum::<usize>();
     loop {
         let layout = mix.draw(random);
         let block = heap::alloc::<H>(layout);
         if block.is_null() {
-            return blocks.iter().map(|(_, layout)| layout.size()).sum();
+            return live;
         }
+        live += layout.size();
+        // The floor would go on until the machine has no memory.
+        assert!(live <= arena, "more was handed out than there is");
         // SAFETY: the block has at least 8 bytes, aligned to 8. A program writes to its blocks.
         unsafe { block.cast::<u64>().write(layout.size() as u64) };
         blocks.push((block, layout));

@@ -1,5 +1,6 @@
 //! Owns the list of heaps: each allocator as its users set it up, and without its lock where it can be had so.
 
+mod ace;
 mod buddy_slab;
 mod critical;
 mod dl;
@@ -54,6 +55,10 @@ macro_rules! heaps {
 
 heaps! {
     "floor" => floor::Floor, "no allocator: what the loop costs", "none";
+    "ace" => ace::AceWide, "LockedHeap, Wide", "spin";
+    "ace-bounded" => ace::AceBounded, "LockedHeap, Bounded<Wide>", "spin";
+    "ace-mini" => ace::AceMini, "LockedHeap, Mini", "spin";
+    "ace-micro" => ace::AceMicro, "LockedHeap, Micro", "spin";
     "talc" => talc::Talc, "talc 5.1.1", "spin";
     "rlsf" => tlsf::Rlsf, "rlsf 0.2.3", "spin";
     "linked-list" => list::LinkedList, "linked_list_allocator 0.10.6", "spin";
@@ -64,6 +69,10 @@ heaps! {
     "dlmalloc" => dl::Dl, "dlmalloc 0.2.14", "spin";
     "picoalloc" => pico::Pico, "picoalloc 5.2.1", "spin";
     "buddy-slab" => buddy_slab::BuddySlab, "buddy-slab-allocator 0.6.1", "per core";
+    "ace-bare" => ace::AceWideBare, "RegionHeap, Wide", "none";
+    "ace-bounded-bare" => ace::AceBoundedBare, "RegionHeap, Bounded<Wide>", "none";
+    "ace-mini-bare" => ace::AceMiniBare, "RegionHeap, Mini", "none";
+    "ace-micro-bare" => ace::AceMicroBare, "RegionHeap, Micro", "none";
     "talc-bare" => talc::TalcBare, "talc 5.1.1", "none";
     "rlsf-bare" => tlsf::RlsfBare, "rlsf 0.2.3", "none";
     "linked-list-bare" => list::LinkedListBare, "linked_list_allocator 0.10.6", "none";
@@ -99,16 +108,31 @@ unsafe trait Raw {
     /// As there.
     #[inline(always)]
     unsafe fn resize(&mut self, block: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        // SAFETY: the caller's (2).
-        let new = self.get(unsafe { Layout::from_size_align_unchecked(bytes, layout.align()) });
-        if !new.is_null() {
-            // SAFETY: both blocks have as many bytes, and different blocks don't overlap.
-            unsafe { block.copy_to_nonoverlapping(new, layout.size().min(bytes)) };
-            // SAFETY: the caller's (1).
-            unsafe { self.put(block, layout) };
-        }
-        new
+        // SAFETY: the caller's promise is the same.
+        unsafe { moved(self, block, layout, bytes) }
     }
+}
+
+/// Allocates, copies and frees.
+///
+/// # Safety
+/// As [`Heap::realloc`].
+#[inline(always)]
+unsafe fn moved<R: Raw + ?Sized>(
+    heap: &mut R,
+    block: *mut u8,
+    layout: Layout,
+    bytes: usize,
+) -> *mut u8 {
+    // SAFETY: the caller's (2).
+    let new = heap.get(unsafe { Layout::from_size_align_unchecked(bytes, layout.align()) });
+    if !new.is_null() {
+        // SAFETY: both blocks have as many bytes, and different blocks don't overlap.
+        unsafe { block.copy_to_nonoverlapping(new, layout.size().min(bytes)) };
+        // SAFETY: the caller's (1).
+        unsafe { heap.put(block, layout) };
+    }
+    new
 }
 
 /// A heap behind a static that implements `GlobalAlloc`, with the lock that the crate brings.

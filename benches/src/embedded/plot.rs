@@ -1,0 +1,242 @@
+//! Owns the pictures: nanoseconds by fill, usable permille, single calls from the usual to the worst.
+
+use std::io;
+
+use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
+use plotters::prelude::*;
+
+use super::Comparison;
+use super::lines::curve;
+use super::plan::{Group, Load};
+use super::worker::Heap;
+
+const SIZE: (u32, u32) = (1100, 680);
+const INK: RGBColor = RGBColor(34, 34, 34);
+const MUTED: RGBColor = RGBColor(105, 105, 105);
+const FAINT: RGBColor = RGBColor(228, 228, 228);
+/// Ours, the boldest first.
+const OURS: [RGBColor; 4] = [
+    RGBColor(213, 94, 0),
+    RGBColor(240, 150, 60),
+    RGBColor(170, 60, 20),
+    RGBColor(235, 180, 120),
+];
+/// Of the peers.
+const THEIRS: [RGBColor; 10] = [
+    RGBColor(0, 92, 150),
+    RGBColor(64, 160, 215),
+    RGBColor(0, 150, 110),
+    RGBColor(120, 190, 60),
+    RGBColor(150, 110, 150),
+    RGBColor(205, 100, 160),
+    RGBColor(90, 90, 200),
+    RGBColor(140, 140, 140),
+    RGBColor(90, 60, 40),
+    RGBColor(0, 170, 180),
+];
+
+type Drawn<T = ()> = Result<T, DrawingAreaErrorKind<io::Error>>;
+
+/// One heap's line or bars.
+struct Series {
+    name: String,
+    points: Vec<(f64, f64)>,
+    colour: RGBColor,
+    ours: bool,
+}
+
+/// Every picture that there are figures for: file names and SVGs.
+pub fn all(comparison: &Comparison) -> Drawn<Vec<(String, String)>> {
+    let mut drawings = Vec::new();
+    let speed = loads(comparison, |load| load.group == Group::Speed && load.fill.is_some());
+    let mut families = Vec::from_iter(speed.iter().filter_map(|load| load.name.rsplit_once(", ")));
+    families.dedup_by_key(|(family, _)| *family);
+    for (family, _) in families {
+        let own = Vec::from_iter(speed.iter().copied().filter(|load| load.name.starts_with(family)));
+        if own.len() > 1 {
+            let name = format!("speed-{}.svg", family.replace("..", "-").replace(' ', "-"));
+            drawings.push((name, by_fill(comparison, family, &own)?));
+        }
+    }
+    for load in loads(comparison, |load| load.group == Group::Latency) {
+        let name = load.name.replace("..", "-").replace(", ", "-").replace(' ', "-");
+        for call in ["alloc", "free"] {
+            drawings.push((format!("latency-{call}-{name}.svg"), latency(comparison, load, call)?));
+        }
+    }
+    let usable = loads(comparison, |load| load.group == Group::Usable);
+    if !usable.is_empty() {
+        drawings.push(("usable.svg".to_owned(), bars(comparison, &usable)?));
+    }
+    Ok(drawings)
+}
+
+fn loads(comparison: &Comparison, which: impl Fn(&Load) -> bool) -> Vec<&Load> {
+    comparison.loads.iter().filter(|load| which(load)).collect()
+}
+
+/// The heaps with locks, each with the figures that `points` finds.
+fn series(comparison: &Comparison, points: impl Fn(&Heap) -> Vec<(f64, f64)>) -> Vec<Series> {
+    let (mut ours, mut theirs) = (OURS.iter().cycle(), THEIRS.iter().cycle());
+    let shown = comparison.heaps.iter().filter(|heap| heap.is_floor() || !heap.is_bare());
+    let one = |heap: &Heap| {
+        let colour = match heap.is_floor() {
+            true => Some(&FAINT),
+            false if heap.is_ace() => ours.next(),
+            false => theirs.next(),
+        };
+        let (name, colour) = (heap.name.clone(), colour.copied().unwrap_or(MUTED));
+        Series { name, points: points(heap), colour, ours: heap.is_ace() }
+    };
+    Vec::from_iter(shown.map(one)).into_iter().filter(|one| !one.points.is_empty()).collect()
+}
+
+/// Nanoseconds a pair, by how full the heap is.
+fn by_fill(comparison: &Comparison, family: &str, loads: &[&Load]) -> Drawn<String> {
+    let points = |heap: &Heap| {
+        let point = |load: &&Load| {
+            let line = comparison.lines.find(load, &heap.name, "ns")?;
+            Some((load.fill? as f64 / 10.0, line.median))
+        };
+        loads.iter().filter_map(point).collect()
+    };
+    let labels = Labels {
+        title: format!("{family}: time of a pair of alloc and free, with locks"),
+        across: "live bytes in % of the arena".to_owned(),
+        up: "ns (logarithmic)".to_owned(),
+    };
+    draw(comparison, &labels, &series(comparison, points), 20.0..95.0, &|x| format!("{x:.0}"))
+}
+
+/// What one call in so many costs.
+fn latency(comparison: &Comparison, load: &Load, call: &str) -> Drawn<String> {
+    let points = |heap: &Heap| {
+        let cost = |halvings: usize| {
+            let line = comparison.lines.find(load, &heap.name, &curve(call, halvings))?;
+            // A logarithmic axis has no place for what costs nothing.
+            Some((halvings as f64, line.median.max(1.0)))
+        };
+        (0..20).map_while(cost).collect()
+    };
+    let labels = Labels {
+        title: format!("{call}, {}: what one call in so many costs at least", load.name),
+        across: "one call in".to_owned(),
+        up: "cost of the call (logarithmic)".to_owned(),
+    };
+    let rarity = |x: &f64| format!("{}", 1_u64 << (x.round() as u32).min(63));
+    draw(comparison, &labels, &series(comparison, points), 0.0..15.0, &rarity)
+}
+
+struct Labels {
+    title: String,
+    across: String,
+    up: String,
+}
+
+/// Lines over a logarithmic scale.
+fn draw(
+    comparison: &Comparison,
+    labels: &Labels,
+    series: &[Series],
+    across: std::ops::Range<f64>,
+    format: &dyn Fn(&f64) -> String,
+) -> Drawn<String> {
+    let values = || series.iter().flat_map(|one| one.points.iter().map(|point| point.1));
+    let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(1.0, f64::max));
+    let up = (low.max(0.5) * 0.8..high * 1.3).log_scale();
+    page(comparison, labels, across, up, format, &|value: &f64| short(*value), |chart| {
+        for one in series {
+            let width = if one.ours { 3 } else { 1 };
+            let style = one.colour.stroke_width(width);
+            let points = one.points.iter().copied();
+            chart
+                .draw_series(LineSeries::new(points, style).point_size(width + 1))?
+                .label(one.name.clone())
+                .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], style));
+        }
+        Ok(())
+    })
+}
+
+/// Usable permille after churn: a group of bars for each load.
+fn bars(comparison: &Comparison, loads: &[&Load]) -> Drawn<String> {
+    let points = |heap: &Heap| {
+        let point = |(at, load): (usize, &&Load)| {
+            let line = comparison.lines.find(load, &heap.name, "churned ‰")?;
+            Some((at as f64, line.median))
+        };
+        loads.iter().enumerate().filter_map(point).collect()
+    };
+    let series = series(comparison, points);
+    let labels = Labels {
+        title: "Live bytes at the first failure, after churn".to_owned(),
+        across: String::new(),
+        up: "‰ of the arena".to_owned(),
+    };
+    let names = |x: &f64| {
+        let at = (x.fract().abs() < 1e-6).then_some(*x as usize);
+        at.and_then(|at| loads.get(at)).map_or(String::new(), |load| load.name.replace(" in ", "\n"))
+    };
+    let (width, across) = (0.84 / series.len().max(1) as f64, -0.5..loads.len() as f64 - 0.5);
+    page(comparison, &labels, across, 0.0..1000.0, &names, &|value| short(*value), |chart| {
+        for (at, one) in series.iter().enumerate() {
+            let bar = |&(x, y): &(f64, f64)| {
+                let left = x - 0.42 + at as f64 * width;
+                Rectangle::new([(left, 0.0), (left + width * 0.9, y)], one.colour.filled())
+            };
+            let colour = one.colour;
+            chart
+                .draw_series(one.points.iter().map(bar))?
+                .label(one.name.clone())
+                .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 14, y + 5)], colour.filled()));
+        }
+        Ok(())
+    })
+}
+
+type Chart<'a, 'b, Y> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedF64, Y>>;
+type RangedF64 = plotters::coord::types::RangedCoordf64;
+
+/// Heading, axes, what `fill` draws, and the legend.
+fn page<Y>(
+    comparison: &Comparison,
+    labels: &Labels,
+    across: std::ops::Range<f64>,
+    up: Y,
+    format_x: &dyn Fn(&f64) -> String,
+    format_y: &dyn Fn(&f64) -> String,
+    fill: impl Fn(&mut Chart<'_, '_, Y::CoordDescType>) -> Drawn,
+) -> Drawn<String>
+where
+    Y: AsRangedCoord<Value = f64>,
+    Y::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
+    let mut drawing = String::new();
+    {
+        let page = SVGBackend::with_string(&mut drawing, SIZE).into_drawing_area();
+        page.fill(&WHITE)?;
+        let text = |size: i32, colour: &RGBColor| ("sans-serif", size).into_font().color(colour);
+        page.draw_text(&labels.title, &text(22, &INK), (24, 14))?;
+        page.draw_text(&comparison.machine.describe(), &text(13, &MUTED), (24, 42))?;
+        let below = page.split_vertically(64).1;
+        let mut builder = ChartBuilder::on(&below);
+        builder.margin(14).margin_right(190).x_label_area_size(56).y_label_area_size(64);
+        let mut chart = builder.build_cartesian_2d(across, up)?;
+        let mut mesh = chart.configure_mesh();
+        mesh.x_desc(&labels.across).y_desc(&labels.up).x_labels(16);
+        mesh.x_label_formatter(&format_x).y_label_formatter(&format_y);
+        mesh.label_style(text(13, &INK)).light_line_style(TRANSPARENT).bold_line_style(FAINT);
+        mesh.axis_style(MUTED).draw()?;
+        fill(&mut chart)?;
+        let mut legend = chart.configure_series_labels();
+        legend.position(SeriesLabelPosition::Coordinate(850, 10)).label_font(text(14, &INK));
+        legend.background_style(WHITE).draw()?;
+        page.present()?;
+    }
+    Ok(drawing)
+}
+
+/// As few digits as say it.
+fn short(value: f64) -> String {
+    if value < 10.0 { format!("{value:.1}") } else { format!("{value:.0}") }
+}
