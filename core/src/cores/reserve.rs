@@ -1,8 +1,9 @@
 //! Memory for interrupt handlers when nothing else can be had: the lock is taken by whoever was interrupted, or their
 //! own front is in use because a handler was interrupted by another. Floor: roof.
 //!
-//! A block of the heap, cut into granules, and a bit for each that is in use. Without a lock: a handler that is
-//! interrupted here only finds its word changed and looks again. A block lies in one word's granules.
+//! A block of the heap, cut into granules, and two bits for each: whether it is in use, and whether it is the last of
+//! its block. Both are in one word, which changes in one step: a handler that is interrupted here leaves nothing
+//! half done, only finds its word changed and looks again. A block lies in one word's granules.
 
 use crate::{
     platform::MisuseKind,
@@ -11,42 +12,41 @@ use crate::{
 use core::{alloc::Layout, ptr::null_mut};
 
 /// Bytes of a granule, and the alignment of the whole up to which it aligns blocks.
-const GRANULE: usize = 64;
-const GRANULES: usize = u32::BITS as usize;
+const GRANULE: usize = 128;
+const GRANULES: u32 = u32::BITS / 2;
 /// Bytes that one word stands for: the largest block, and the largest alignment.
-pub const WORD_BYTES: usize = GRANULE * GRANULES;
+pub const WORD_BYTES: usize = GRANULE * GRANULES as usize;
 const WORDS: usize = 16;
 /// The most bytes of a reserve.
 pub const MOST: usize = WORD_BYTES * WORDS;
-
-struct Word {
-    /// Granules in use.
-    used: AtomicU32,
-    /// Granules that are the last of their block.
-    last: AtomicU32,
-}
 
 /// See the module's documentation.
 pub struct Reserve {
     start: AtomicPtr<u8>,
     /// Words that have memory.
     words: AtomicUsize,
-    map: [Word; WORDS],
+    /// Granules in use in the lower halves, the last of their blocks in the upper ones.
+    map: [AtomicU32; WORDS],
 }
 
-/// Changes a word by `change` until nobody was between; `None` ends it.
-fn change(word: &AtomicU32, change: impl Fn(u32) -> Option<u32>) -> Option<u32> {
+/// Changes a word to what `to` says, which is asked again if somebody was between. Returns what the word was.
+fn change<E>(word: &AtomicU32, to: impl Fn(u32) -> Result<u32, E>) -> Result<u32, E> {
     let mut now = word.load(Ordering::Relaxed);
     loop {
         // Acquire and Release: who gets a block sees what its last user did.
-        match word.compare_exchange(now, change(now)?, Ordering::AcqRel, Ordering::Relaxed) {
-            Ok(old) => return Some(old),
+        match word.compare_exchange(now, to(now)?, Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(old) => return Ok(old),
             Err(other) => now = other,
         }
     }
 }
 
-/// `count` bits from bit `at` on.
+/// A block of `count` granules from `at` on: they are in use, and the last one is the last.
+const fn taken(at: u32, count: u32) -> u32 {
+    run(at, count) | 1 << (GRANULES + at + count - 1)
+}
+
+/// `count` granules from `at` on.
 const fn run(at: u32, count: u32) -> u32 {
     (u32::MAX >> (u32::BITS - count)) << at
 }
@@ -56,7 +56,7 @@ impl Reserve {
         Self {
             start: AtomicPtr::new(null_mut()),
             words: AtomicUsize::new(0),
-            map: [const { Word { used: AtomicU32::new(0), last: AtomicU32::new(0) } }; WORDS],
+            map: [const { AtomicU32::new(0) }; WORDS],
         }
     }
 
@@ -89,16 +89,13 @@ impl Reserve {
         }
         let count = layout.size().div_ceil(GRANULE).max(1) as u32;
         let step = layout.align().div_ceil(GRANULE) as u32;
-        let free_at = |used: u32| {
-            let fits = |at: &u32| at + count <= u32::BITS && used & run(*at, count) == 0;
-            (0..u32::BITS).step_by(step as usize).find(fits)
+        let free_at = |word: u32| {
+            let fits = |at: &u32| at + count <= GRANULES && word & run(*at, count) == 0;
+            (0..GRANULES).step_by(step as usize).find(fits).ok_or(())
         };
         for number in 0..self.words() {
-            let word = &self.map[number];
-            let take = |used| free_at(used).map(|at| used | run(at, count));
-            let Some(at) = change(&word.used, take).and_then(free_at) else { continue };
-            // Nobody else has these granules.
-            change(&word.last, |last| Some(last | 1 << (at + count - 1)));
+            let take = |word| free_at(word).map(|at| word | taken(at, count));
+            let Ok(at) = change(&self.map[number], take).and_then(free_at) else { continue };
             let offset = number * WORD_BYTES + at as usize * GRANULE;
             return self.start.load(Ordering::Relaxed).wrapping_add(offset);
         }
@@ -112,28 +109,25 @@ impl Reserve {
     pub fn dealloc(&self, block: *mut u8) -> Result<(), MisuseKind> {
         let offset = block.addr() - self.start.load(Ordering::Relaxed).addr();
         let (number, at) = (offset / WORD_BYTES, (offset % WORD_BYTES / GRANULE) as u32);
-        let word = &self.map[number];
-        let (used, last) = (word.used.load(Ordering::Acquire), word.last.load(Ordering::Acquire));
-        if used & 1 << at == 0 {
-            return Err(MisuseKind::DoubleFree);
-        }
-        let begins = at == 0 || (last | !used) & 1 << (at - 1) != 0;
-        if !offset.is_multiple_of(GRANULE) || !begins {
-            return Err(MisuseKind::Interior);
-        }
-        let count = (last >> at).trailing_zeros() + 1;
-        if count > u32::BITS - at {
-            // Another frees it this moment.
-            return Err(MisuseKind::DoubleFree);
-        }
-        change(&word.last, |last| Some(last & !(1 << (at + count - 1))));
-        change(&word.used, |used| Some(used & !run(at, count)));
-        Ok(())
+        let without = |word: u32| {
+            let last = word >> GRANULES;
+            if word & 1 << at == 0 {
+                return Err(MisuseKind::DoubleFree);
+            }
+            let begins = at == 0 || (last | !word) & 1 << (at - 1) != 0;
+            if !offset.is_multiple_of(GRANULE) || !begins {
+                return Err(MisuseKind::Interior);
+            }
+            let count = (last >> at).trailing_zeros() + 1;
+            Ok(word & !taken(at, count))
+        };
+        change(&self.map[number], without).map(drop)
     }
 
     /// Bytes that it has, and bytes of blocks in use.
     pub fn totals(&self) -> (usize, usize) {
-        let used = |word: &Word| word.used.load(Ordering::Relaxed).count_ones() as usize * GRANULE;
+        let granules = |word: &AtomicU32| word.load(Ordering::Relaxed) & run(0, GRANULES);
+        let used = |word| granules(word).count_ones() as usize * GRANULE;
         (self.words() * WORD_BYTES, self.map.iter().map(used).sum())
     }
 }
