@@ -123,6 +123,14 @@ fn work_with_interrupts(steps_until: u64, nested: u64) -> u64 {
     }
     let seen = Rc::clone(&table);
     set_handler(Some(Box::new(move |depth| handle(heap, &seen, depth))));
+    // Handlers of both CPUs get heaps of their own, which code has to make for them, and blocks in them.
+    for core in [0, 1, 0, 1] {
+        switch_to(core);
+        interrupt();
+        Block::new(heap, 64 + 64 * core, 1).into_iter().for_each(|block| block.free(heap));
+        heap.trim(0);
+    }
+    assert!(heap.stats().threads >= 3, "handlers have heaps");
     interrupt_at(steps_until, nested);
     work(heap, &table);
     let taken = steps();

@@ -18,6 +18,7 @@
 mod commit;
 
 pub use crate::route::Entry;
+pub use commit::Records;
 
 use crate::{
     geometry::{Geometry, Placement},

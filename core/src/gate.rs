@@ -11,7 +11,7 @@ use crate::{
     protocol::tier::TierWord,
     size_class::SizeClass,
     slab::Slab,
-    tiny::{self, Local, remote},
+    tiny::{self, Local, begin, remote},
 };
 use core::ptr::NonNull;
 
@@ -95,11 +95,17 @@ pub fn leave<P: Platform>(shared: &Shared<P>, start: NonNull<u8>) {
     }
 }
 
-/// Frees what callers who may not wait have left, and ends at what can't have been freed, which is reported: its link
-/// is not to be trusted. For callers who may wait and hold nothing of the heap.
+/// Does what callers who may not wait had to leave to others. For callers who may, and hold nothing of the heap.
 #[cold]
 #[inline(never)]
-pub fn clear_left<P: Platform>(shared: &Shared<P>) {
+pub fn help<P: Platform>(shared: &Shared<P>) {
+    begin::make_for_handler(shared);
+    clear_left(shared);
+}
+
+/// Frees what was left, and ends at what can't have been freed, which is reported: its link
+/// is not to be trusted.
+fn clear_left<P: Platform>(shared: &Shared<P>) {
     let mut next = shared.take_left();
     while let Some(block) = next {
         // SAFETY: it was taken, and is freed only below.

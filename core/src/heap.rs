@@ -97,7 +97,7 @@ impl<P: Platform> Heap<P> {
     #[cold]
     #[inline(never)]
     fn refill(&self, class: SizeClass) -> *mut u8 {
-        self.clear_left();
+        self.help();
         let mut block = gate::refill(&self.shared, class);
         if block.is_null() && self.last_resort() {
             block = gate::refill(&self.shared, class);
@@ -129,7 +129,7 @@ impl<P: Platform> Heap<P> {
         if bytes > isize::MAX as usize || align > isize::MAX as usize {
             return null_mut();
         }
-        self.clear_left();
+        self.help();
         self.tick(Call::Malloc);
         let within = || self.shared.lock().and_then(|mut pool| pool.alloc_large(bytes, align));
         let beside = || self.shared.alloc_huge(bytes, align);
@@ -198,7 +198,7 @@ impl<P: Platform> Heap<P> {
     #[cold]
     #[inline(never)]
     pub(crate) fn free_cold(&self, block: *mut u8) {
-        self.clear_left();
+        self.help();
         if self.front().is_tired() {
             self.take_breath();
         }
@@ -298,11 +298,11 @@ impl<P: Platform> Heap<P> {
         remote::send_shared(&self.shared);
     }
 
-    /// Frees what callers who may not wait had to leave.
+    /// Does what callers who may not wait had to leave to others.
     #[inline(always)]
-    fn clear_left(&self) {
-        if P::INTERRUPTS && self.shared.has_left() && Shared::<P>::may_wait() {
-            gate::clear_left(&self.shared);
+    fn help(&self) {
+        if P::INTERRUPTS && self.shared.wants_help() && Shared::<P>::may_wait() {
+            gate::help(&self.shared);
         }
     }
 
@@ -321,7 +321,7 @@ impl<P: Platform> Heap<P> {
         if !Shared::<P>::may_wait() {
             return 0;
         }
-        self.clear_left();
+        self.help();
         self.flush();
         visit::visit_all(&self.shared);
         let Some(mut pool) = self.shared.lock() else { return 0 };

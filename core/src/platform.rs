@@ -18,6 +18,8 @@ use core::ptr::NonNull;
 pub unsafe trait Threads: Sync {
     /// What a heap starts with.
     const INIT: Self;
+    /// The most threads that there can be at the same time, where that is known.
+    const MOST: u32 = u32::MAX;
 
     /// The calling thread's front. On the hot path: must be `#[inline(always)]` and cheap.
     fn front(&self) -> NonNull<Front>;

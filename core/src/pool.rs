@@ -14,7 +14,7 @@ mod slabs;
 
 use crate::{
     ace::Levels,
-    arena::Arena,
+    arena::{Arena, Records},
     chunk::ChunkStack,
     dials::Dials,
     geometry::Geometry,
@@ -209,8 +209,9 @@ impl<P: Platform> Shared<P> {
             if !may_wait {
                 return None;
             }
-            let arena =
-                Arena::reserve(&self.pages, crate::tiny::heap_bytes::<P::Geometry>()).ok()?;
+            let bytes = crate::tiny::heap_bytes::<P::Geometry>();
+            let records = Records { bytes, most: <P::Threads as Threads>::MOST };
+            let arena = Arena::reserve(&self.pages, records).ok()?;
             // SAFETY: `ready` is false and we hold the lock, so nobody reads or writes the arena.
             unsafe { (*self.arena.get()).write(arena) };
             // Release: pairs with the Acquire in `arena`.

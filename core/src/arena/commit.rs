@@ -11,6 +11,15 @@ use crate::{
 };
 use core::{marker::PhantomData, ptr::NonNull};
 
+/// The heap records that a range is to have room for.
+#[derive(Clone, Copy, Debug)]
+pub struct Records {
+    /// Bytes of one, with its magazines.
+    pub bytes: usize,
+    /// The most that are of use.
+    pub most: u32,
+}
+
 /// Sizes and offsets of the tables for a number of units.
 struct Plan {
     route: usize,
@@ -28,7 +37,7 @@ struct Plan {
 }
 
 impl<G: Geometry> Arena<G> {
-    const fn plan(units: u32, heap_bytes: usize, page: usize) -> Plan {
+    const fn plan(units: u32, records: Records, page: usize) -> Plan {
         let n = units as usize;
         let supers_n = n / G::SUPERSLAB_UNITS as usize;
         let tables = if Self::TABLE_PREFIXES { n } else { 0 };
@@ -41,12 +50,12 @@ impl<G: Geometry> Arena<G> {
         let supers = memory + align_up(Self::memory_bytes(units), page);
         let serving = supers + align_up(supers_n * size_of::<Superslab>(), page);
         let heaps = serving + align_up(supers_n.div_ceil(64) * 8 * Superslab::LISTS, page);
-        // At most a sixteenth of the range for heap records; threads beyond that share the pool.
-        let heap_bytes = align_up(heap_bytes, page);
-        let heap_count = n * G::UNIT / 16 / heap_bytes;
+        // At most an eighth of the range for heap records; threads beyond that share the pool.
+        let heap_bytes = align_up(records.bytes, page);
+        let heap_count = n * G::UNIT / 8 / heap_bytes;
         let heap_count = if heap_count == 0 { 1 } else { heap_count };
-        let heap_count =
-            if heap_count < G::MAX_HEAPS as usize { heap_count as u32 } else { G::MAX_HEAPS };
+        let most = if records.most < G::MAX_HEAPS { records.most } else { G::MAX_HEAPS };
+        let heap_count = if heap_count < most as usize { heap_count as u32 } else { most };
         let blocks = align_up(heaps + heap_count as usize * heap_bytes, G::SUPERSLAB);
         let total = blocks + n * G::UNIT;
         Plan {
@@ -69,12 +78,12 @@ impl<G: Geometry> Arena<G> {
     ///
     /// # Errors
     /// [`OutOfPages`] if not even the geometry's minimum is to be had.
-    pub fn reserve<P: PageProvider>(pages: &P, heap_bytes: usize) -> Result<Self, OutOfPages> {
+    pub fn reserve<P: PageProvider>(pages: &P, records: Records) -> Result<Self, OutOfPages> {
         let step = G::SUPERSLAB_UNITS;
         let mut units = G::MAX_UNITS;
         if let Some(room) = pages.largest(G::SUPERSLAB) {
             // The most whole superslabs that fit beside their tables.
-            let fits = |units| Self::plan(units, heap_bytes, P::PAGE).total <= room;
+            let fits = |units| Self::plan(units, records, P::PAGE).total <= room;
             let (mut most, mut too_many) = (0, units / step + 1);
             while too_many - most > 1 {
                 let middle = most + (too_many - most) / 2;
@@ -86,7 +95,7 @@ impl<G: Geometry> Arena<G> {
             }
         }
         loop {
-            let plan = Self::plan(units, heap_bytes, P::PAGE);
+            let plan = Self::plan(units, records, P::PAGE);
             match pages.reserve(plan.total, G::SUPERSLAB) {
                 Ok(region) => return Ok(Self::over(region, units, &plan)),
                 Err(OutOfPages) => units = units / 2 / step * step,

@@ -64,6 +64,8 @@ unsafe impl<C: CoreId, const CORES: usize> Threads for Fronts<C, CORES> {
         cores: PhantomData,
     };
 
+    const MOST: u32 = 2 * CORES as u32;
+
     #[inline(always)]
     fn front(&self) -> NonNull<Front> {
         let fronts = if C::in_interrupt() { &self.handlers } else { &self.calls };

@@ -65,7 +65,7 @@ impl<P: Platform> Heap<P> {
         if shared.seat.mode() == Mode::Off || shared.arena().is_none() || !Shared::<P>::may_wait() {
             return 0;
         }
-        self.clear_left();
+        self.help();
         if let Some(local) = Local::current(shared) {
             local.tell();
             local.heed();

@@ -53,10 +53,10 @@ impl<P: Platform> Shared<P> {
         }
     }
 
-    /// Whether something was left; a hint.
+    /// Whether something was left, or a handler waits for a heap record; a hint.
     #[inline(always)]
-    pub fn has_left(&self) -> bool {
-        !self.left.load(Ordering::Relaxed).is_null()
+    pub fn wants_help(&self) -> bool {
+        !self.left.load(Ordering::Relaxed).is_null() || self.handler_waits.get() != 0
     }
 
     /// Takes all that was left: the newest block.

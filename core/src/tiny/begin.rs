@@ -81,10 +81,13 @@ fn make_heap<P: Platform>(pool: &mut Locked<'_, P>) -> Option<u32> {
 }
 
 /// Makes a record for a handler that wanted one and could not make it.
-pub(super) fn make_for_handler<P: Platform>(pool: &mut Locked<'_, P>) {
-    if P::INTERRUPTS && pool.shared.handler_waits.get() != 0 && Shared::<P>::may_wait() {
-        pool.shared.handler_waits.set(0);
-        if let Some(number) = make_heap(pool) {
+pub fn make_for_handler<P: Platform>(shared: &Shared<P>) {
+    if shared.handler_waits.get() == 0 {
+        return;
+    }
+    if let Some(mut pool) = shared.lock() {
+        shared.handler_waits.set(0);
+        if let Some(number) = make_heap(&mut pool) {
             heap_record::<P>(pool.arena, number).next_idle.set(pool.idle_heaps);
             pool.idle_heaps = number + 1;
         }

@@ -1,11 +1,7 @@
 //! COLD: a thread gets slabs, chunks, mail, and gives them all up. Verbs: adopt, publish,
 //! drain. Takes the pool's lock. Floor: 2nd.
 
-use super::{
-    Local, RETIRED, ThreadHeap,
-    begin::{self, heap_record},
-    misuse, remote, visit,
-};
+use super::{Local, RETIRED, ThreadHeap, begin::heap_record, misuse, remote, visit};
 use crate::{
     arena::{Arena, Entry},
     chunk::{ChunkId, NO_CHUNK},
@@ -42,7 +38,6 @@ impl<'a, P: Platform> Local<'a, P> {
                 pool = self.shared.lock()?;
             }
         }
-        begin::make_for_handler(&mut pool);
         let slab = pool.adopt(class, self.owner());
         drop(pool);
         self.refresh();
