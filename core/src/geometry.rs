@@ -51,6 +51,8 @@ pub trait Geometry: 'static {
     const CHUNK_BLOCKS: usize = (Self::CHUNK_BYTES - 8) / size_of::<usize>();
     /// Per class: how its slabs look. Indexed by class number.
     const CLASSES: [ClassShape; SizeClass::COUNT] = class_shapes::<Self>();
+    /// Classes that have slabs.
+    const SERVED: usize = served(&Self::CLASSES);
     /// Evaluated by `Heap::new`: a shape that can't work does not compile.
     const CHECK: () = {
         assert!(Self::UNIT_SHIFT >= 10 && Self::UNIT_SHIFT <= 19, "a unit is 1 KiB to 512 KiB");
@@ -90,6 +92,15 @@ pub struct ClassShape {
     pub units: u8,
     /// Blocks that a magazine may hold.
     pub magazine: u8,
+}
+
+const fn served(classes: &[ClassShape]) -> usize {
+    let (mut served, mut class) = (0, 0);
+    while class < classes.len() {
+        served += (classes[class].bytes > 0) as usize;
+        class += 1;
+    }
+    served
 }
 
 impl ClassShape {

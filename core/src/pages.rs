@@ -52,10 +52,10 @@ pub unsafe trait PageProvider: Sync {
     /// [`OutOfPages`] if the address space is not to be had.
     fn reserve(&self, bytes: usize, align: usize) -> Result<Region, OutOfPages>;
 
-    /// The longest region that [`PageProvider::reserve`] would grant at this alignment, where that is known (0:
-    /// none): for memory of a fixed size, of which the heap then takes all that it can use. `None`: to be tried.
-    fn largest(&self, align: usize) -> Option<usize> {
-        let _ = align;
+    /// All the memory that there is, where that is one region of a fixed size: the heap then takes as much of it as
+    /// it can use, and does not call [`PageProvider::reserve`]. Asked once for a heap; the start is a multiple of
+    /// `PAGE`.
+    fn fixed(&self) -> Option<Region> {
         None
     }
 

@@ -33,6 +33,11 @@ pub fn switch_to(core: usize) {
     CORE.set(core);
 }
 
+/// The CPU that runs this.
+pub fn core() -> usize {
+    CORE.get()
+}
+
 /// What handlers do from now on; they are told how many run on the CPU, themselves included.
 pub fn set_handler(handler: Option<Box<dyn Fn(usize)>>) {
     HANDLER.set(handler);
@@ -180,10 +185,6 @@ unsafe impl PageProvider for BoardPages {
         Self::enter();
         let fits = bytes <= self.bytes && align <= 1 << 16;
         if fits { Ok(Region { start: self.memory, bytes }) } else { Err(OutOfPages) }
-    }
-
-    fn largest(&self, _: usize) -> Option<usize> {
-        Some(self.bytes)
     }
 
     unsafe fn commit(&self, _: Region) -> Result<(), OutOfPages> {

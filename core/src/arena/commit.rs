@@ -32,8 +32,8 @@ struct Plan {
     serving: usize,
     heaps: usize,
     heap_count: u32,
-    blocks: usize,
-    total: usize,
+    /// Bytes of all tables.
+    tables: usize,
 }
 
 impl<G: Geometry> Arena<G> {
@@ -56,8 +56,7 @@ impl<G: Geometry> Arena<G> {
         let heap_count = if heap_count == 0 { 1 } else { heap_count };
         let most = if records.most < G::MAX_HEAPS { records.most } else { G::MAX_HEAPS };
         let heap_count = if heap_count < most as usize { heap_count as u32 } else { most };
-        let blocks = align_up(heaps + heap_count as usize * heap_bytes, G::SUPERSLAB);
-        let total = blocks + n * G::UNIT;
+        let after = heaps + heap_count as usize * heap_bytes;
         Plan {
             route,
             spans,
@@ -69,8 +68,7 @@ impl<G: Geometry> Arena<G> {
             serving,
             heaps,
             heap_count,
-            blocks,
-            total,
+            tables: after,
         }
     }
 
@@ -79,25 +77,16 @@ impl<G: Geometry> Arena<G> {
     /// # Errors
     /// [`OutOfPages`] if not even the geometry's minimum is to be had.
     pub fn reserve<P: PageProvider>(pages: &P, records: Records) -> Result<Self, OutOfPages> {
+        if let Some(region) = pages.fixed() {
+            return Self::within(region, records, P::PAGE);
+        }
         let step = G::SUPERSLAB_UNITS;
         let mut units = G::MAX_UNITS;
-        if let Some(room) = pages.largest(G::SUPERSLAB) {
-            // The most whole superslabs that fit beside their tables.
-            let fits = |units| Self::plan(units, records, P::PAGE).total <= room;
-            let (mut most, mut too_many) = (0, units / step + 1);
-            while too_many - most > 1 {
-                let middle = most + (too_many - most) / 2;
-                if fits(middle * step) { most = middle } else { too_many = middle }
-            }
-            units = most * step;
-            if units < G::MIN_UNITS {
-                return Err(OutOfPages);
-            }
-        }
         loop {
             let plan = Self::plan(units, records, P::PAGE);
-            match pages.reserve(plan.total, G::SUPERSLAB) {
-                Ok(region) => return Ok(Self::over(region, units, &plan)),
+            let blocks = align_up(plan.tables, G::SUPERSLAB);
+            match pages.reserve(blocks + units as usize * G::UNIT, G::SUPERSLAB) {
+                Ok(region) => return Ok(Self::over(region.start, blocks, units, &plan)),
                 Err(OutOfPages) => units = units / 2 / step * step,
             }
             if units < G::MIN_UNITS {
@@ -106,13 +95,37 @@ impl<G: Geometry> Arena<G> {
         }
     }
 
-    fn over(region: Region, units: u32, plan: &Plan) -> Self {
-        let meta = region.start;
-        // SAFETY: all offsets of the plan lie inside the region, which is `plan.total` bytes long.
+    /// The most whole superslabs that fit a region beside their tables, which fill the place before the first.
+    fn within(region: Region, records: Records, page: usize) -> Result<Self, OutOfPages> {
+        let start = region.start.addr().get();
+        let blocks = |units| {
+            let end = start.checked_add(Self::plan(units, records, page).tables)?;
+            Some(end.checked_next_multiple_of(G::SUPERSLAB)? - start)
+        };
+        let step = G::SUPERSLAB_UNITS;
+        let (mut most, mut too_many) = (0, G::MAX_UNITS / step + 1);
+        while too_many - most > 1 {
+            let middle = most + (too_many - most) / 2;
+            let bytes = (middle * step) as usize * G::UNIT;
+            let room = blocks(middle * step).and_then(|blocks| region.bytes.checked_sub(blocks));
+            if room.is_some_and(|room| bytes <= room) { most = middle } else { too_many = middle }
+        }
+        let units = most * step;
+        match blocks(units) {
+            Some(blocks) if units >= G::MIN_UNITS => {
+                let plan = Self::plan(units, records, page);
+                Ok(Self::over(region.start, blocks, units, &plan))
+            }
+            _ => Err(OutOfPages),
+        }
+    }
+
+    fn over(meta: NonNull<u8>, blocks: usize, units: u32, plan: &Plan) -> Self {
+        // SAFETY: the tables end before the blocks, and those inside the region.
         let at = |offset: usize| unsafe { meta.add(offset) };
         Self {
             meta,
-            base: at(plan.blocks),
+            base: at(blocks),
             units,
             heap_count: plan.heap_count,
             route: at(plan.route).cast(),

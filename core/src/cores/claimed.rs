@@ -24,23 +24,13 @@ impl Claimed {
     /// The region is there from now on. One caller at a time.
     pub(super) fn offer(&self, start: NonNull<u8>, bytes: usize) {
         self.start.store(start.as_ptr(), Ordering::Relaxed);
-        // Release: pairs with the Acquire of `region`.
+        // Release: pairs with the Acquire of `fixed`.
         self.bytes.store(bytes, Ordering::Release);
     }
 
     /// It is not, after all: nobody has reserved it.
     pub(super) fn withdraw(&self) {
         self.bytes.store(0, Ordering::Relaxed);
-    }
-
-    /// The part of the region that begins at a multiple of `align`.
-    fn aligned(&self, align: usize) -> Option<Region> {
-        let bytes = self.bytes.load(Ordering::Acquire);
-        let start = NonNull::new(self.start.load(Ordering::Relaxed))?;
-        let skipped = start.addr().get().wrapping_neg() & (align - 1);
-        let bytes = bytes.checked_sub(skipped)? & !(Self::PAGE - 1);
-        // SAFETY: `skipped` is at most the region's length.
-        (bytes > 0).then(|| Region { start: unsafe { start.add(skipped) }, bytes })
     }
 }
 
@@ -56,13 +46,17 @@ unsafe impl PageProvider for Claimed {
     /// The largest magazine, below which a page must not be.
     const PAGE: usize = 1024;
 
-    fn reserve(&self, bytes: usize, align: usize) -> Result<Region, OutOfPages> {
-        let whole = self.aligned(align).filter(|region| region.bytes >= bytes).ok_or(OutOfPages)?;
-        Ok(Region { bytes, ..whole })
+    fn reserve(&self, _: usize, _: usize) -> Result<Region, OutOfPages> {
+        Err(OutOfPages)
     }
 
-    fn largest(&self, align: usize) -> Option<usize> {
-        Some(self.aligned(align).map_or(0, |region| region.bytes))
+    fn fixed(&self) -> Option<Region> {
+        let bytes = self.bytes.load(Ordering::Acquire);
+        let start = NonNull::new(self.start.load(Ordering::Relaxed))?;
+        let skipped = start.addr().get().wrapping_neg() & (Self::PAGE - 1);
+        let bytes = bytes.checked_sub(skipped)? & !(Self::PAGE - 1);
+        // SAFETY: `skipped` is at most the region's length.
+        (bytes > 0).then(|| Region { start: unsafe { start.add(skipped) }, bytes })
     }
 
     unsafe fn commit(&self, range: Region) -> Result<(), OutOfPages> {

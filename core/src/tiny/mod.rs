@@ -245,20 +245,10 @@ const fn magazine_bytes<G: Geometry>() -> usize {
     G::MAGAZINE_SLOTS * size_of::<usize>()
 }
 
-/// Classes that have slabs, so magazines.
-const fn served<G: Geometry>() -> usize {
-    let (mut served, mut class) = (0, 0);
-    while class < SizeClass::COUNT {
-        served += (G::CLASSES[class].bytes > 0) as usize;
-        class += 1;
-    }
-    served
-}
-
 /// Bytes of a heap record with its magazines.
 #[must_use]
 pub const fn heap_bytes<G: Geometry>() -> usize {
-    align_up(size_of::<ThreadHeap>(), magazine_bytes::<G>()) + served::<G>() * magazine_bytes::<G>()
+    align_up(size_of::<ThreadHeap>(), magazine_bytes::<G>()) + G::SERVED * magazine_bytes::<G>()
 }
 
 impl ThreadHeap {
