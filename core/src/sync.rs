@@ -115,7 +115,7 @@ mod cells {
 
 #[cfg(not(target_has_atomic = "64"))]
 mod halves {
-    use super::RelaxedU32;
+    use crate::sync::RelaxedU32;
 
     /// As the cells of fewer bits. Who reads while it is being written may see one half of the old value and one of
     /// the new: a bit of a bitmap is in one half, and a count that others read is one of statistics.

@@ -101,9 +101,7 @@ struct Visit<'v, 'a, P: Platform> {
 
 impl<'a, P: Platform> Visit<'_, 'a, P> {
     fn run(&mut self) {
-        if P::INTERRUPTS {
-            self.deliver_strays();
-        }
+        self.deliver_strays();
         self.done.more =
             !self.forward() || !self.deliver() || self.depth == Depth::All && !self.empty_depot();
     }
@@ -168,7 +166,8 @@ impl<'a, P: Platform> Visit<'_, 'a, P> {
     #[inline(never)]
     fn deliver_strays(&mut self) {
         let (heap, arena, shared) = (self.heap, self.pool.arena, self.pool.shared);
-        if heap.strays.is_empty() {
+        // Else there are some only in the hour when the heap has no page for a chunk.
+        if !P::INTERRUPTS || heap.strays.is_empty() {
             return;
         }
         for stray in Strays::new(arena, shared.committed(), heap.strays.drain()) {
@@ -182,10 +181,7 @@ impl<'a, P: Platform> Visit<'_, 'a, P> {
             let slab = Slab::of(arena, block.addr(), class);
             match slab.deliver(block) {
                 Ok(()) => self.count(&slab, class),
-                Err(kind) => {
-                    self.left.fault = Some((kind, block, entry));
-                    return;
-                }
+                Err(kind) => return self.left.fault = Some((kind, block, entry)),
             }
         }
     }
