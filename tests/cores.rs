@@ -5,7 +5,7 @@ mod blocks;
 #[path = "cores/board.rs"]
 mod board;
 
-use ace_alloc::{ClaimError, CoreHeap, CoreId, Dial};
+use ace_alloc::{ClaimError, CoreHeap, CoreId, Dial, stats::ClassStats};
 use ace_alloc_tests::random::Random;
 use blocks::{Block, layout};
 use board::{BoardPages, Kernel, core, interrupt, interrupt_at, set_handler, steps, switch_to};
@@ -28,6 +28,12 @@ fn assert_nothing_is_lost(heap: &Kernel) {
     let stats = heap.stats();
     let live: Vec<_> = stats.classes.iter().filter(|class| class.live_blocks > 0).collect();
     assert!(live.is_empty(), "blocks that nobody has: {live:?}");
+    // No heap keeps an empty slab of the larger classes; each that is there has a block in a magazine.
+    let kept = |class: &&ClassStats| {
+        class.block_bytes > 1024 && u64::from(class.slabs) > class.cached_blocks
+    };
+    let kept: Vec<_> = stats.classes.iter().filter(kept).collect();
+    assert!(kept.is_empty(), "slabs that nobody has: {kept:?}");
     assert_eq!(stats.large.blocks, usize::from(heap.reserve_bytes().0 > 0));
     assert_eq!(stats.huge.blocks, 0);
     assert_eq!(heap.reserve_bytes().1, 0);
