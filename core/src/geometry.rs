@@ -2,7 +2,7 @@
 //!
 //! A heap is one reserved range, cut into *units*: the grain of the route table and the smallest slab.
 //! A *slab* is 1, 2 or 4 units of blocks of one size class; a *superslab* is up to 64 units that slabs
-//! are carved from. Presets: [`Host`], [`HostTail`], [`Small`].
+//! are carved from. Presets: [`Host`], [`HostTail`], [`Medium`], [`Small`].
 
 use crate::{prefix, size_class::SizeClass};
 
@@ -208,7 +208,26 @@ impl Geometry for HostTail {
     const PREFIX: Placement = Placement::SlabTail;
 }
 
-/// Heaps of about 1 to 64 MiB: 4 KiB units, 64 KiB superslabs, prefix in the slab's tail.
+/// Heaps of 64 MiB to 64 GiB without address space to waste: 16 KiB units, 1 MiB superslabs, prefix in the slab's
+/// tail. A heap record has some 50 KiB. (Up to 1 GiB where addresses have 32 bits.)
+#[derive(Debug)]
+pub struct Medium;
+
+impl Geometry for Medium {
+    const UNIT_SHIFT: u32 = 14;
+    const SUPERSLAB_UNITS: u32 = 64;
+    const MAX_UNITS: u32 = if usize::BITS > 32 { 1 << 22 } else { 1 << 16 };
+    const MIN_UNITS: u32 = 64;
+    const COMMIT_UNITS: u32 = 64;
+    const MAGAZINE_SLOTS: usize = 64;
+    const MAGAZINE_BYTES: usize = 64 << 10;
+    const MAX_HEAPS: u32 = 1 << 10;
+    const CLASS_MAX: usize = 16 << 10;
+    const HUGE_MIN: usize = usize::MAX / 2;
+    const PREFIX: Placement = Placement::SlabTail;
+}
+
+/// Heaps of about 256 KiB to 64 MiB: 4 KiB units, 64 KiB superslabs, prefix in the slab's tail.
 #[derive(Debug)]
 pub struct Small;
 
