@@ -20,38 +20,58 @@ const CALLS: usize = 400_000;
 /// A call that takes this many instructions or more is counted as this many.
 const MOST: usize = 1 << 17;
 
-/// Instructions since the machine began.
+/// Instructions since the machine began: the lower half of their number.
 #[inline(always)]
-fn now() -> u64 {
-    let (low, high): (u64, u64);
+fn now() -> u32 {
+    let low;
     // SAFETY: reads a counter. That it may touch memory, as the compiler must think, keeps calls in place.
-    unsafe { asm!("rdtsc", out("rax") low, out("rdx") high, options(nostack)) };
-    high << 32 | low
+    unsafe { asm!("rdtsc", out("eax") low, out("edx") _, options(nostack)) };
+    low
+}
+
+/// Runs a call, and counts its instructions and those of measuring.
+#[inline(always)]
+fn timed<R>(call: impl FnOnce() -> R) -> (R, u32) {
+    let before = now();
+    let result = call();
+    (result, now().wrapping_sub(before))
+}
+
+// Functions of their own, so that the arguments are in registers, and nothing of the caller's is in the way. The
+// heap's functions are inlined here if they ask for it, as they are in a program with link-time optimization.
+
+#[inline(never)]
+fn nothing() -> u32 {
+    timed(|| ()).1
+}
+
+#[inline(never)]
+fn alloc(heap: &impl GlobalAlloc, layout: Layout) -> (*mut u8, u32) {
+    // SAFETY: no layout here is empty.
+    timed(|| unsafe { heap.alloc(layout) })
+}
+
+#[inline(never)]
+fn free(heap: &impl GlobalAlloc, block: *mut u8, layout: Layout) -> u32 {
+    // SAFETY: blocks here were allocated with this layout, and are given up.
+    timed(|| unsafe { heap.dealloc(block, layout) }).1
 }
 
 /// How often calls took how many instructions.
 struct Counts {
     calls: Vec<u32>,
     /// Instructions of a measurement of nothing.
-    overhead: u64,
+    overhead: u32,
 }
 
 impl Counts {
     fn new() -> Self {
-        let mut counts = Self { calls: vec![0; MOST + 1], overhead: 0 };
-        counts.measure(|| ());
-        counts.overhead = counts.max() as u64;
-        counts.calls.fill(0);
-        counts
+        Self { calls: vec![0; MOST + 1], overhead: nothing() }
     }
 
-    #[inline(always)]
-    fn measure<R>(&mut self, call: impl FnOnce() -> R) -> R {
-        let before = now();
-        let result = call();
-        let took = now() - before - self.overhead;
-        self.calls[(took as usize).min(MOST)] += 1;
-        result
+    fn add(&mut self, took: u32) {
+        let took = (took - self.overhead) as usize;
+        self.calls[took.min(MOST)] += 1;
     }
 
     /// Instructions that a call takes which is dearer than this part of a thousand of the others.
@@ -87,19 +107,18 @@ struct Mix {
 fn count(heap: &impl GlobalAlloc, mix: &Mix) -> [Counts; 2] {
     let [mut allocs, mut frees] = [Counts::new(), Counts::new()];
     let mut random = Random::new(1);
-    let mut blocks = vec![(ptr::null_mut::<u8>(), 0); mix.blocks];
+    let mut blocks = vec![(ptr::null_mut::<u8>(), Layout::new::<u8>()); mix.blocks];
     for _ in 0..CALLS {
-        let (block, bytes) = &mut blocks[random.below(mix.blocks)];
+        let (block, layout) = &mut blocks[random.below(mix.blocks)];
         if block.is_null() {
-            *bytes = mix.bytes.start() + random.below(mix.bytes.end() - mix.bytes.start() + 1);
-            let layout = Layout::from_size_align(*bytes, 8).expect("a small layout");
-            // SAFETY: the layout is not empty.
-            *block = allocs.measure(|| unsafe { heap.alloc(layout) });
+            let bytes = mix.bytes.start() + random.below(mix.bytes.end() - mix.bytes.start() + 1);
+            *layout = Layout::from_size_align(bytes, 8).expect("a small layout");
+            let took;
+            (*block, took) = alloc(heap, *layout);
             assert!(!block.is_null(), "half a heap is free");
+            allocs.add(took);
         } else {
-            let layout = Layout::from_size_align(*bytes, 8).expect("a small layout");
-            // SAFETY: allocated with this layout, and given up.
-            frees.measure(|| unsafe { heap.dealloc(*block, layout) });
+            frees.add(free(heap, *block, *layout));
             *block = ptr::null_mut();
         }
     }
