@@ -9,7 +9,7 @@
 //! | `lock`, `storage` | the kernel's locks; static memory for heaps |
 //! | `heap` | the global allocator: this is what a kernel has to write to use ACE-Alloc |
 //! | `checks` | what it must stand |
-//! | `measure` | instructions of each call of a heap |
+//! | `measure`, `peers` | instructions of each call of a heap, and of others' heaps |
 //!
 //! The command line chooses: nothing = all checks; `misuse global double free` = that mistake, which ends the
 //! kernel; `measure` = instruction counts, for a machine that counts them (`-icount`).
@@ -28,6 +28,8 @@ mod interrupts;
 mod lock;
 mod measure;
 mod memory;
+#[cfg(feature = "peers")]
+mod peers;
 mod ports;
 mod serial;
 mod storage;

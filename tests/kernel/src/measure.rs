@@ -98,7 +98,7 @@ impl fmt::Display for Counts {
 }
 
 /// A mix of sizes in a heap that is about half full.
-struct Mix {
+pub struct Mix {
     bytes: RangeInclusive<usize>,
     blocks: usize,
 }
@@ -125,7 +125,8 @@ fn count(heap: &impl GlobalAlloc, mix: &Mix) -> [Counts; 2] {
     [allocs, frees]
 }
 
-fn report(name: &str, memory: usize, heap: &impl GlobalAlloc, mix: &Mix) {
+/// Counts a heap's calls, and says what they took as a line of JSON.
+pub fn report(name: &str, memory: usize, heap: &impl GlobalAlloc, mix: &Mix) {
     let [alloc, free] = count(heap, mix);
     let (low, high) = (mix.bytes.start(), mix.bytes.end());
     say!(
@@ -153,4 +154,10 @@ pub fn run() {
     report("LockedHeap<SpinLock, Bounded<Wide>>", WIDE_MEMORY.bytes(), &WIDE, &mixed);
     report("LockedHeap<SpinLock, Bounded<Mini>>", MINI_MEMORY.bytes(), &MINI, &small);
     report("CoreHeap", boot::free_memory().len(), &HEAP, &mixed);
+    #[cfg(feature = "peers")]
+    // SAFETY: the heaps that had the memory are not used any more.
+    unsafe {
+        crate::peers::report_all(&WIDE_MEMORY, &mixed);
+        crate::peers::report_all(&MINI_MEMORY, &small);
+    }
 }
