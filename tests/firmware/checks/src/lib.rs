@@ -10,12 +10,10 @@ mod collections;
 mod exhaustion;
 mod idle;
 pub mod interrupts;
-mod masked;
 mod misuse;
 mod random;
 mod regions;
 
-pub use masked::Masked;
 pub use misuse::misuse;
 
 use ace_alloc::LockedHeap;

@@ -7,9 +7,8 @@
 
 extern crate alloc;
 
-use ace_alloc::LockedHeap;
 use ace_alloc::region::Mini;
-use ace_firmware_checks::Masked;
+use ace_alloc::{CriticalSectionLock, LockedHeap};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -24,7 +23,7 @@ use embassy_sync::channel::Channel;
 use semihosting::{println, process};
 
 #[global_allocator]
-static HEAP: LockedHeap<Masked, Mini> = LockedHeap::empty();
+static HEAP: LockedHeap<CriticalSectionLock, Mini> = LockedHeap::empty();
 
 const HEAP_BYTES: usize = 32 << 10;
 const BATCHES: usize = 200;

@@ -7,7 +7,7 @@
 
 extern crate alloc;
 
-use ace_firmware_checks::Masked;
+use ace_alloc::CriticalSectionLock;
 use alloc::alloc::{alloc, dealloc};
 #[cfg(feature = "resizes")]
 use alloc::alloc::{alloc_zeroed, realloc};
@@ -26,7 +26,7 @@ unsafe impl Sync for Arena {}
 static ARENA: Arena = Arena(UnsafeCell::new([0; ARENA_BYTES]));
 
 /// An allocator behind the lock that all share.
-pub struct Locked<A>(lock_api::Mutex<Masked, A>);
+pub struct Locked<A>(lock_api::Mutex<CriticalSectionLock, A>);
 
 impl<A> Locked<A> {
     /// The allocator, not locked.
@@ -35,7 +35,7 @@ impl<A> Locked<A> {
     }
 
     /// Masks interrupts until the guard goes.
-    pub fn lock(&self) -> lock_api::MutexGuard<'_, Masked, A> {
+    pub fn lock(&self) -> lock_api::MutexGuard<'_, CriticalSectionLock, A> {
         self.0.lock()
     }
 }

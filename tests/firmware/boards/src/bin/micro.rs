@@ -4,12 +4,11 @@
 #![no_std]
 #![no_main]
 
-use ace_alloc::LockedHeap;
 use ace_alloc::region::Micro;
-use ace_firmware_checks::Masked;
+use ace_alloc::{CriticalSectionLock, LockedHeap};
 
 #[global_allocator]
-static HEAP: LockedHeap<Masked, Micro> = LockedHeap::empty();
+static HEAP: LockedHeap<CriticalSectionLock, Micro> = LockedHeap::empty();
 
 #[cfg_attr(target_arch = "arm", cortex_m_rt::entry)]
 #[cfg_attr(not(target_arch = "arm"), riscv_rt::entry)]

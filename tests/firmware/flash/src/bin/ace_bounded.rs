@@ -4,14 +4,13 @@
 #![no_std]
 #![no_main]
 
-use ace_alloc::LockedHeap;
 use ace_alloc::region::{Bounded, Mini};
-use ace_firmware_checks::Masked;
+use ace_alloc::{CriticalSectionLock, LockedHeap};
 use ace_firmware_flash::{ARENA_BYTES, arena, work};
 use cortex_m as _;
 
 #[global_allocator]
-static HEAP: LockedHeap<Masked, Bounded<Mini>> = LockedHeap::empty();
+static HEAP: LockedHeap<CriticalSectionLock, Bounded<Mini>> = LockedHeap::empty();
 
 #[cortex_m_rt::entry]
 fn main() -> ! {

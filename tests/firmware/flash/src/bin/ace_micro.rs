@@ -4,14 +4,13 @@
 #![no_std]
 #![no_main]
 
-use ace_alloc::LockedHeap;
 use ace_alloc::region::Micro;
-use ace_firmware_checks::Masked;
+use ace_alloc::{CriticalSectionLock, LockedHeap};
 use ace_firmware_flash::{ARENA_BYTES, arena, work};
 use cortex_m as _;
 
 #[global_allocator]
-static HEAP: LockedHeap<Masked, Micro> = LockedHeap::empty();
+static HEAP: LockedHeap<CriticalSectionLock, Micro> = LockedHeap::empty();
 
 #[cortex_m_rt::entry]
 fn main() -> ! {

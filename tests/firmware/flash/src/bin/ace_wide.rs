@@ -4,14 +4,13 @@
 #![no_std]
 #![no_main]
 
-use ace_alloc::LockedHeap;
 use ace_alloc::region::Wide;
-use ace_firmware_checks::Masked;
+use ace_alloc::{CriticalSectionLock, LockedHeap};
 use ace_firmware_flash::{ARENA_BYTES, arena, work};
 use cortex_m as _;
 
 #[global_allocator]
-static HEAP: LockedHeap<Masked, Wide> = LockedHeap::empty();
+static HEAP: LockedHeap<CriticalSectionLock, Wide> = LockedHeap::empty();
 
 #[cortex_m_rt::entry]
 fn main() -> ! {

@@ -4,13 +4,13 @@
 #![no_std]
 #![no_main]
 
-use ace_firmware_checks::Masked;
+use ace_alloc::CriticalSectionLock;
 use ace_firmware_flash::{ARENA_BYTES, arena, work};
 use cortex_m as _;
 use talc::{TalcLock, source::Manual};
 
 #[global_allocator]
-static HEAP: TalcLock<Masked, Manual> = TalcLock::new(Manual);
+static HEAP: TalcLock<CriticalSectionLock, Manual> = TalcLock::new(Manual);
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
