@@ -5,7 +5,7 @@
 
 use super::{
     ground::Ground,
-    scale::{GRANULE, SMALLEST, Scale, bin_above, bin_of, bins},
+    scale::{GRANULE, Link, SMALLEST, Scale, bin_above, bin_of, bins},
 };
 use crate::misuse::{Misuse, MisuseKind};
 use core::ptr::NonNull;
@@ -113,6 +113,9 @@ impl<S: Scale> Ground<S> {
 
     #[inline(never)]
     fn take_long(self, granules: usize) -> usize {
+        if beyond::<S>(granules) {
+            return 0;
+        }
         let mut bin = bin_of::<S>(granules);
         let mut block = self.head(bin);
         if block == 0 || !fits(self.size(block), granules) {
@@ -130,6 +133,9 @@ impl<S: Scale> Ground<S> {
     pub fn take_aligned(self, granules: usize, align: usize) -> usize {
         // What lies before the block is a block too, and so is what lies behind it.
         let least = granules + align + 2 * SMALLEST;
+        if beyond::<S>(least) {
+            return 0;
+        }
         let bin = self.bin_from(bin_above::<S>(least));
         if bin == bins::<S>() {
             return 0;
@@ -141,6 +147,9 @@ impl<S: Scale> Ground<S> {
     /// Looks at every free block that is large enough.
     #[cold]
     pub fn scavenge(self, granules: usize, align: usize) -> usize {
+        if beyond::<S>(granules) {
+            return 0;
+        }
         let behind = |block, size| {
             let gap = self.gap(block, align);
             gap <= size && fits(size - gap, granules)
@@ -329,6 +338,12 @@ impl<S: Scale> Ground<S> {
         let address = self.base().addr().get().wrapping_add(block.wrapping_mul(GRANULE));
         S::misuse(Misuse { kind: MisuseKind::Corrupt, address, block_bytes: 0, owner: 0 })
     }
+}
+
+/// Whether no region has so many granules. There are no bins for them then.
+#[inline(always)]
+const fn beyond<S: Scale>(granules: usize) -> bool {
+    granules > <S::Link as Link>::MOST - SMALLEST
 }
 
 /// Whether a free block of `size` can hold one of this many granules, and what is left is none or a block.

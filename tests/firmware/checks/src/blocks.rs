@@ -9,8 +9,8 @@ use core::hint::black_box;
 use core::slice;
 use lock_api::RawMutex;
 
-/// Bytes that no heap has.
-const BEYOND: usize = 1 << 30;
+/// Bytes that no heap has: as many as can be asked for.
+const BEYOND: usize = isize::MAX as usize - 4095;
 
 /// The layout of `bytes`, aligned to `align`.
 pub fn layout(bytes: usize, align: usize) -> Layout {
