@@ -184,6 +184,7 @@ macro_rules! allocators {
 }
 
 allocators!([P: Platform] Heap<P>);
+allocators!([L: RawMutex, S: crate::region::Scale] crate::region::LockedHeap<L, S>);
 allocators!(
     [C: CoreId, const CORES: usize, G: Geometry, L: RawMutex + 'static, S: PageProvider + 'static]
     CoreHeap<C, CORES, G, L, S>
