@@ -19,8 +19,8 @@ const ALLOC: usize = 0;
 const FREE: usize = 8;
 const REALLOC: usize = 16;
 const END: usize = 24;
-/// Lines of instructions after which counting stops: about half a minute.
-const ENOUGH: u64 = 40_000_000;
+/// Lines of instructions after which counting stops: some seconds.
+const ENOUGH: u64 = 10_000_000;
 
 /// Marks the calls of a replay that runs under valgrind.
 pub struct Marker {

@@ -42,7 +42,8 @@ fn settle<H: Heap>(number: usize) {
     // SAFETY: `allowed` is ours and as large as said.
     unsafe { libc::sched_getaffinity(0, size_of_val(&allowed), &mut allowed) };
     // SAFETY: the number is below the set's size.
-    let mut cpus = (0..libc::CPU_SETSIZE as usize).filter(|&c| unsafe { libc::CPU_ISSET(c, &allowed) });
+    let mut cpus =
+        (0..libc::CPU_SETSIZE as usize).filter(|&c| unsafe { libc::CPU_ISSET(c, &allowed) });
     if let Some(cpu) = cpus.nth(number) {
         // SAFETY: all zeroes is the empty set.
         let mut one: libc::cpu_set_t = unsafe { std::mem::zeroed() };
@@ -180,7 +181,8 @@ impl Ring {
             }
             for position in first..first + BATCH {
                 // SAFETY: it was written, and the producer waits for `read` before it writes again.
-                let (block, layout) = unsafe { *self.parcels[(position % CAPACITY) as usize].get() };
+                let (block, layout) =
+                    unsafe { *self.parcels[(position % CAPACITY) as usize].get() };
                 if !block.is_null() {
                     // SAFETY: the producer wrote the block's first word.
                     let word = unsafe { block.cast::<u64>().read() };

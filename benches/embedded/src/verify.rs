@@ -40,8 +40,8 @@ impl Inspector {
 impl Watcher for Inspector {
     unsafe fn taken(&mut self, slot: u32, block: *mut u8, layout: Layout) {
         let start = self.arena.start.addr();
-        let inside = block.addr() >= start
-            && block.addr() + layout.size() <= start + self.arena.bytes;
+        let inside =
+            block.addr() >= start && block.addr() + layout.size() <= start + self.arena.bytes;
         if !inside {
             // Not written to: it could be anyone's.
             return self.complain("a block outside the arena", slot, layout);

@@ -63,7 +63,9 @@ pub fn figures(load: &Load, said: &Value) -> Vec<(String, f64)> {
             let means = ["fresh", "churned"].map(|key| (format!("{key} ‰"), mean(&said[key])));
             means.into_iter().collect()
         }
-        Group::Latency => ["alloc", "free"].iter().flat_map(|call| call_figures(call, said)).collect(),
+        Group::Latency => {
+            ["alloc", "free"].iter().flat_map(|call| call_figures(call, said)).collect()
+        }
     }
 }
 
@@ -120,7 +122,8 @@ mod tests {
         assert_eq!(speed, [("ns".to_owned(), 30.0), ("refused ‰".to_owned(), 10.0)]);
         let usable = figures(&load(Group::Usable), &json!({ "fresh": [1, 3], "churned": [2] }));
         assert_eq!(usable, [("fresh ‰".to_owned(), 2.0), ("churned ‰".to_owned(), 2.0)]);
-        let said = json!({ "alloc": { "p50": 5, "p999": 6, "max": 7, "curve": [1, 5] }, "free": null });
+        let said =
+            json!({ "alloc": { "p50": 5, "p999": 6, "max": 7, "curve": [1, 5] }, "free": null });
         let names = Vec::from_iter(figures(&load(Group::Latency), &said).into_iter().map(|f| f.0));
         let expected = ["alloc p50", "alloc p999", "alloc max", "alloc one in 1", "alloc one in 2"];
         assert_eq!(names, expected);

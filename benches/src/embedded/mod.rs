@@ -145,7 +145,9 @@ fn lines_of(load: &Load, heap: &Heap, values: &[Value]) -> Vec<Line> {
         }
         list.push(number);
     }
-    let line = |figure: String| rounds.remove(&figure).map(|list| Line::new(load, &heap.name, &figure, list));
+    let line = |figure: String| {
+        rounds.remove(&figure).map(|list| Line::new(load, &heap.name, &figure, list))
+    };
     order.into_iter().filter_map(line).collect()
 }
 
@@ -161,7 +163,8 @@ fn csv(lines: &Lines) -> Result<String, String> {
 }
 
 fn document(comparison: &Comparison) -> Value {
-    let heap = |heap: &Heap| json!({ "name": heap.name, "version": heap.version, "lock": heap.lock });
+    let heap =
+        |heap: &Heap| json!({ "name": heap.name, "version": heap.version, "lock": heap.lock });
     json!({
         "bench": "embedded",
         "machine": comparison.machine,

@@ -15,12 +15,8 @@ const INK: RGBColor = RGBColor(34, 34, 34);
 const MUTED: RGBColor = RGBColor(105, 105, 105);
 const FAINT: RGBColor = RGBColor(228, 228, 228);
 /// Ours, the boldest first.
-const OURS: [RGBColor; 4] = [
-    RGBColor(213, 94, 0),
-    RGBColor(240, 150, 60),
-    RGBColor(170, 60, 20),
-    RGBColor(235, 180, 120),
-];
+const OURS: [RGBColor; 4] =
+    [RGBColor(213, 94, 0), RGBColor(240, 150, 60), RGBColor(170, 60, 20), RGBColor(235, 180, 120)];
 /// Of the peers.
 const THEIRS: [RGBColor; 10] = [
     RGBColor(0, 92, 150),
@@ -52,7 +48,8 @@ pub fn all(comparison: &Comparison) -> Drawn<Vec<(String, String)>> {
     let mut families = Vec::from_iter(speed.iter().filter_map(|load| load.name.rsplit_once(", ")));
     families.dedup_by_key(|(family, _)| *family);
     for (family, _) in families {
-        let own = Vec::from_iter(speed.iter().copied().filter(|load| load.name.starts_with(family)));
+        let own =
+            Vec::from_iter(speed.iter().copied().filter(|load| load.name.starts_with(family)));
         if own.len() > 1 {
             let name = format!("speed-{}.svg", family.replace("..", "-").replace(' ', "-"));
             drawings.push((name, by_fill(comparison, family, &own)?));
@@ -175,7 +172,8 @@ fn bars(comparison: &Comparison, loads: &[&Load]) -> Drawn<String> {
     };
     let names = |x: &f64| {
         let at = (x.fract().abs() < 1e-6).then_some(*x as usize);
-        at.and_then(|at| loads.get(at)).map_or(String::new(), |load| load.name.replace(" in ", "\n"))
+        at.and_then(|at| loads.get(at))
+            .map_or(String::new(), |load| load.name.replace(" in ", "\n"))
     };
     let (width, across) = (0.84 / series.len().max(1) as f64, -0.5..loads.len() as f64 - 0.5);
     page(comparison, &labels, across, 0.0..1000.0, &names, &|value| short(*value), |chart| {
@@ -185,10 +183,9 @@ fn bars(comparison: &Comparison, loads: &[&Load]) -> Drawn<String> {
                 Rectangle::new([(left, 0.0), (left + width * 0.9, y)], one.colour.filled())
             };
             let colour = one.colour;
-            chart
-                .draw_series(one.points.iter().map(bar))?
-                .label(one.name.clone())
-                .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 14, y + 5)], colour.filled()));
+            chart.draw_series(one.points.iter().map(bar))?.label(one.name.clone()).legend(
+                move |(x, y)| Rectangle::new([(x, y - 5), (x + 14, y + 5)], colour.filled()),
+            );
         }
         Ok(())
     })

@@ -1,9 +1,9 @@
 //! Owns the tables: a row for each heap, a column for each load, and what stands against the best peer.
 
+use super::Comparison;
 use super::lines::Lines;
 use super::plan::{Group, Load};
 use super::worker::Heap;
-use super::Comparison;
 use crate::stats::median;
 use crate::table::align;
 
@@ -162,7 +162,12 @@ fn cell(lines: &Lines, column: &Column, heap: &Heap) -> String {
 }
 
 /// The peer with the best figure.
-fn best<'a>(lines: &Lines, column: &Column, heaps: &[&'a Heap], better: Better) -> Option<&'a Heap> {
+fn best<'a>(
+    lines: &Lines,
+    column: &Column,
+    heaps: &[&'a Heap],
+    better: Better,
+) -> Option<&'a Heap> {
     let peers = heaps.iter().filter(|heap| !heap.is_ace() && !heap.is_floor());
     let ranked = peers.filter(|heap| !refuses(lines, column, heap));
     let figures = ranked.filter_map(|heap| {
