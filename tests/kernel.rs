@@ -13,9 +13,10 @@ use std::sync::OnceLock;
 const PASSED: i32 = 33;
 const MISUSED: i32 = 39;
 
-/// Instructions of a call of a bounded heap.
-const MOST_AT_THE_MEDIAN: u64 = 45;
-const MOST_AT_WORST: u64 = 110;
+/// What a call of a bounded heap may take, in instructions, at the median and at worst. Where the trace leads depends
+/// a little on where the linker put the memory.
+const MOST_AT_THE_MEDIAN: u64 = 48;
+const MOST_AT_WORST: u64 = 150;
 
 fn folder() -> PathBuf {
     house::root().join("tests/kernel")
