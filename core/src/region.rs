@@ -115,7 +115,9 @@ impl<S: Scale> RegionHeap<S> {
     #[inline(always)]
     pub fn allocate(&mut self, layout: Layout) -> Option<NonNull<u8>> {
         let granules = granules_of(layout.size());
-        if layout.align() <= GRANULE
+        // Without caches there is no fast path worth its code.
+        if S::CACHED > 0
+            && layout.align() <= GRANULE
             && let Some(ground) = self.first
         {
             let block = ground.pop(granules);
@@ -134,13 +136,16 @@ impl<S: Scale> RegionHeap<S> {
         layout: Layout,
         granules: usize,
     ) -> Option<NonNull<u8>> {
-        let block = ground.take_missed(granules);
-        if block != 0 {
-            return Some(ground.start(block));
+        if granules < S::EXACT {
+            let block = ground.take(granules);
+            if block != 0 {
+                return Some(ground.start(block));
+            }
         }
         self.allocate_elsewhere(layout)
     }
 
+    /// What is long or aligned, or found no place in the first region.
     #[inline(never)]
     fn allocate_elsewhere(&mut self, layout: Layout) -> Option<NonNull<u8>> {
         let granules = granules_of(layout.size());
@@ -149,7 +154,7 @@ impl<S: Scale> RegionHeap<S> {
                 ground.take_aligned(granules, layout.align() / GRANULE)
             } else {
                 match ground.pop(granules) {
-                    0 => ground.take_missed(granules),
+                    0 => ground.take_any(granules),
                     block => block,
                 }
             };
@@ -184,7 +189,9 @@ impl<S: Scale> RegionHeap<S> {
     #[inline(always)]
     pub unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
         let granules = granules_of(layout.size());
-        if let Some(ground) = self.first {
+        if S::CACHED > 0
+            && let Some(ground) = self.first
+        {
             let before = ground.before(block);
             if before < ground.get(|control| control.limit) {
                 return ground.free(block, before, granules);

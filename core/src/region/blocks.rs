@@ -65,12 +65,16 @@ impl<S: Scale> Ground<S> {
         let bits = self.bits(before);
         let block = before + 1;
         // A last bit is followed by the first of a block that is not in a bin: only a live block has 1, 0.
-        if (bits ^ LIVE << 1) & 0b110 != 0 {
+        if bits.wrapping_sub(LIVE << 1) & 0b110 != 0 {
             self.accuse(address, block);
         }
-        if !self.push(block, granules) {
-            self.give_spilled(block, granules, bits & 1 != 0);
+        if self.push(block, granules) {
+            return;
         }
+        if granules < S::CACHED && !S::BOUNDED {
+            return self.spill(block, granules);
+        }
+        self.give(block, granules, bits & 1 != 0);
     }
 
     /// Puts a live block into the cache of its size, if there is room.
@@ -92,40 +96,37 @@ impl<S: Scale> Ground<S> {
         true
     }
 
-    /// Takes a block out of the bins; 0 if none will do.
+    /// WARM: takes a block of fewer than [`Scale::EXACT`] granules out of the bins; 0 if none will do.
     #[inline(always)]
     pub fn take(self, granules: usize) -> usize {
-        if granules >= S::EXACT {
-            return self.take_long(granules);
-        }
-        let mut bin = granules;
-        let mut block = self.head(bin);
+        self.note_missed(granules);
+        let mut block = self.follow(Self::head(granules));
         if block == 0 {
             // Not from the bin in between: a block of one granule could not be told from the others.
-            bin = self.bin_from(bin_above::<S>(granules + SMALLEST));
+            let bin = self.bin_from(bin_above::<S>(granules + SMALLEST));
             if bin == bins::<S>() {
                 return 0;
             }
-            block = self.head(bin);
+            block = self.follow(Self::head(bin));
         }
-        self.carve(bin, block, 0, granules)
+        self.carve(block, 0, granules)
     }
 
+    /// Takes a block of any size.
     #[inline(never)]
-    fn take_long(self, granules: usize) -> usize {
+    pub fn take_any(self, granules: usize) -> usize {
         if beyond::<S>(granules) {
             return 0;
         }
-        let mut bin = bin_of::<S>(granules);
-        let mut block = self.head(bin);
-        if block == 0 || !fits(self.size(block), granules) {
-            bin = self.bin_from(bin_above::<S>(granules + SMALLEST));
+        let mut block = self.follow(Self::head(bin_of::<S>(granules)));
+        if block == 0 || granules >= S::EXACT && !fits(self.size(block), granules) {
+            let bin = self.bin_from(bin_above::<S>(granules + SMALLEST));
             if bin == bins::<S>() {
                 return 0;
             }
-            block = self.head(bin);
+            block = self.follow(Self::head(bin));
         }
-        self.carve(bin, block, 0, granules)
+        self.carve_any(block, 0, granules)
     }
 
     /// Takes a block whose first byte is at a multiple of `align` granules, a power of two above 1.
@@ -140,8 +141,8 @@ impl<S: Scale> Ground<S> {
         if bin == bins::<S>() {
             return 0;
         }
-        let block = self.head(bin);
-        self.carve(bin, block, self.gap(block, align), granules)
+        let block = self.follow(Self::head(bin));
+        self.carve_any(block, self.gap(block, align), granules)
     }
 
     /// Looks at every free block that is large enough.
@@ -154,13 +155,11 @@ impl<S: Scale> Ground<S> {
             let gap = self.gap(block, align);
             gap <= size && fits(size - gap, granules)
         };
-        let block = self.search(granules, behind);
+        let block = self.search(granules, &behind);
         if block == 0 {
             return 0;
         }
-        let size = self.size(block);
-        self.expect(self.agrees(block, size) && self.unlink(block, size), block);
-        self.cut(block, size, self.gap(block, align), granules)
+        self.carve_any(block, self.gap(block, align), granules)
     }
 
     /// Granules from a free block's start to the first place that is aligned and leaves a whole block before it,
@@ -171,21 +170,16 @@ impl<S: Scale> Ground<S> {
         if gap == 1 { gap + align } else { gap }
     }
 
-    /// Makes a live block inside the first one of a bin.
-    #[inline(always)]
-    fn carve(self, bin: usize, block: usize, gap: usize, granules: usize) -> usize {
-        let size = self.size(block);
-        self.expect(
-            self.agrees(block, size) && self.unlink_first(bin, block, self.next(block)),
-            block,
-        );
-        self.cut(block, size, gap, granules)
+    #[inline(never)]
+    fn carve_any(self, block: usize, gap: usize, granules: usize) -> usize {
+        self.carve(block, gap, granules)
     }
 
-    /// Makes a live block inside a free one that is in no bin any more: `gap` granules stay free before it, the
-    /// rest behind it.
+    /// Makes a live block inside one in a bin: `gap` granules stay free before it, the rest behind it.
     #[inline(always)]
-    fn cut(self, block: usize, size: usize, gap: usize, granules: usize) -> usize {
+    fn carve(self, block: usize, gap: usize, granules: usize) -> usize {
+        let size = self.size(block);
+        self.expect(self.agrees(block, size) && self.unlink(block), block);
         self.edit(|control| {
             control.free -= granules;
             control.note();
@@ -206,7 +200,7 @@ impl<S: Scale> Ground<S> {
     }
 
     /// Gives a live block back to the bins, joined with its free neighbours. `joins`: the bit before it is set.
-    #[inline(always)]
+    #[inline(never)]
     pub fn give(self, block: usize, granules: usize, joins: bool) {
         let (mut first, mut end) = (block, block + granules);
         self.edit(|control| {
@@ -219,10 +213,7 @@ impl<S: Scale> Ground<S> {
             let size = self.size_before(block);
             if size != 0 {
                 first = block.wrapping_sub(size);
-                self.expect(
-                    (!S::GUARDED || self.size(first) == size) && self.unlink(first, size),
-                    block,
-                );
+                self.expect((!S::GUARDED || self.size(first) == size) && self.unlink(first), block);
                 flip = 0b11;
             }
         }
@@ -231,7 +222,7 @@ impl<S: Scale> Ground<S> {
             let size = self.size(end);
             let free = end;
             end += size;
-            self.expect(self.agrees(free, size) && self.unlink(free, size), free);
+            self.expect(self.agrees(free, size) && self.unlink(free), free);
         } else {
             self.flip_one(end - 1);
         }
@@ -249,7 +240,7 @@ impl<S: Scale> Ground<S> {
             return false;
         }
         if next != 0 {
-            self.expect(self.agrees(end, next) && self.unlink(end, next), end);
+            self.expect(self.agrees(end, next) && self.unlink(end), end);
         } else {
             self.flip_one(end - 1);
         }
@@ -280,27 +271,23 @@ impl<S: Scale> Ground<S> {
         }
     }
 
-    /// WARM: [`Ground::take`] for a size whose cache was empty.
+    /// Notes that a request of a cached size found its cache empty.
     #[inline(always)]
-    pub fn take_missed(self, granules: usize) -> usize {
+    fn note_missed(self, granules: usize) {
         if granules < S::CACHED && !S::BOUNDED {
             self.edit(|control| control.missed = control.missed.wrapping_add(1));
         }
-        self.take(granules)
     }
 
-    /// WARM: [`Ground::give`] for a size whose cache was full. In a scale that is not bounded, blocks that are
-    /// cached but not asked for make way now and then.
+    /// WARM: [`Ground::give`] for a size whose cache was full. Now and then blocks that are cached but not asked for
+    /// make way.
     #[inline(never)]
-    fn give_spilled(self, block: usize, granules: usize, joins: bool) {
-        if granules < S::CACHED && !S::BOUNDED {
-            self.edit(|control| control.spilled = control.spilled.wrapping_add(1));
-            if self.get(|control| control.spilled).is_multiple_of(STALE) {
-                self.flush();
-                return self.give(block, granules, self.bits(block - 1) & 1 != 0);
-            }
+    fn spill(self, block: usize, granules: usize) {
+        self.edit(|control| control.spilled = control.spilled.wrapping_add(1));
+        if self.get(|control| control.spilled).is_multiple_of(STALE) {
+            self.flush();
         }
-        self.give(block, granules, joins);
+        self.give(block, granules, self.bits(block - 1) & 1 != 0);
     }
 
     /// Stops the program: this is not the start of a live block.
@@ -310,7 +297,7 @@ impl<S: Scale> Ground<S> {
         let around = |block: usize, size: usize| block <= granule && granule < block + size;
         let kind = if granule == self.get(|control| control.limit) {
             MisuseKind::Foreign
-        } else if self.bits(granule) & 0b11 == CACHED || self.search(SMALLEST, around) != 0 {
+        } else if self.bits(granule) & 0b11 == CACHED || self.search(SMALLEST, &around) != 0 {
             MisuseKind::DoubleFree
         } else {
             MisuseKind::Interior

@@ -16,8 +16,9 @@
 //! * R1 Blocks, and nothing else, fill the granules from `first` to `limit`, and no two neighbours are both in
 //!   bins. The bit before `first` is 0, and those of the edge and of what would follow it are 1: neither looks
 //!   like a free neighbour, nor like a live block.
-//! * R2 A block in a bin of size `n` holds, as links: next, previous, `n`; and `n` again at its end. A cached one:
-//!   next; and, if it has but two granules, 0 at its end.
+//! * R2 A block in a bin of size `n` holds, as links: the next block, the place of the link that leads to this one (in
+//!   the block before, or the bin's head), `n`; and `n` again at its end. A cached one: the next; and, if it has but
+//!   two granules, 0 at its end.
 //! * R3 A bit of the map is set if and only if the bin has a block. The bit past the last bin's always is: there a
 //!   search ends.
 //! * R4 Between calls every granule number in control data and in free blocks is one of R1's. A program that
@@ -170,7 +171,7 @@ impl<S: Scale> Ground<S> {
     #[inline(always)]
     fn link(self, at: NonNull<u8>) -> usize {
         // SAFETY: callers name a link's place in the region, aligned to a link.
-        unsafe { at.cast::<S::Link>().read() }.granule()
+        unsafe { at.cast::<S::Link>().read() }.number()
     }
 
     #[inline(always)]
@@ -179,18 +180,35 @@ impl<S: Scale> Ground<S> {
         unsafe { at.cast::<S::Link>().write(S::Link::to(granule)) };
     }
 
-    /// First block of a bin; 0 if there is none.
+    /// Where the link to a bin's first block is: the number of its place.
     #[inline(always)]
-    pub fn head(self, bin: usize) -> usize {
+    pub fn head(bin: usize) -> usize {
         debug_assert!(bin < bins::<S>());
-        self.link(self.byte(Self::HEADS + bin * Self::LINK))
+        Self::HEADS / Self::LINK + bin
     }
 
-    /// Writes it.
+    /// Where a free block's link to the next one is.
     #[inline(always)]
-    pub fn set_head(self, bin: usize, block: usize) {
-        debug_assert!(bin < bins::<S>());
-        self.set_link(self.byte(Self::HEADS + bin * Self::LINK), block);
+    pub fn link_of(block: usize) -> usize {
+        block * const { GRANULE / Self::LINK }
+    }
+
+    /// The bin whose head this place is; a number that no bin has if it is in a block.
+    #[inline(always)]
+    pub fn headed(place: usize) -> usize {
+        place.wrapping_sub(Self::HEADS / Self::LINK)
+    }
+
+    /// The block that the link at this place leads to; 0 for none.
+    #[inline(always)]
+    pub fn follow(self, place: usize) -> usize {
+        self.link(self.byte(place * Self::LINK))
+    }
+
+    /// Lets it lead to this block.
+    #[inline(always)]
+    pub fn lead(self, place: usize, block: usize) {
+        self.set_link(self.byte(place * Self::LINK), block);
     }
 
     /// First cached block of this size; 0 if there is none.
@@ -219,36 +237,22 @@ impl<S: Scale> Ground<S> {
         self.set_link(self.start(block), next);
     }
 
-    /// A binned block's link to the one before; 0 for the first.
+    /// The place of the link that leads to a block in a bin.
     #[inline(always)]
-    pub fn previous(self, block: usize) -> usize {
+    pub fn place(self, block: usize) -> usize {
         self.link(self.byte(block * GRANULE + Self::LINK))
     }
 
     /// Writes it.
     #[inline(always)]
-    pub fn set_previous(self, block: usize, previous: usize) {
-        self.set_link(self.byte(block * GRANULE + Self::LINK), previous);
+    pub fn set_place(self, block: usize, place: usize) {
+        self.set_link(self.byte(block * GRANULE + Self::LINK), place);
     }
 
     /// Size of a block in a bin.
     #[inline(always)]
     pub fn size(self, block: usize) -> usize {
         self.link(self.byte(block * GRANULE + 2 * Self::LINK))
-    }
-
-    /// Bin of a block that is not in one of an exact size.
-    #[inline(always)]
-    pub fn bin(self, block: usize) -> usize {
-        let bin = self.link(self.byte(block * GRANULE + 3 * Self::LINK));
-        // What a stray write left there must not lead outside the heads.
-        bin.min(bins::<S>() - 1)
-    }
-
-    /// Writes it.
-    #[inline(always)]
-    pub fn set_bin(self, block: usize, bin: usize) {
-        self.set_link(self.byte(block * GRANULE + 3 * Self::LINK), bin);
     }
 
     /// Size of the block in a bin that ends before granule `end`; 0 if what ends there is cached.

@@ -16,14 +16,15 @@ mod sealed {
     impl Sealed for u32 {}
 }
 
-/// Number of a granule in its region, as free blocks store it. Zero is "none".
+/// What free blocks store: a granule's number in its region, zero for "none"; or that of a link's place, counted
+/// in links from the region's start.
 pub trait Link: sealed::Sealed + Copy + 'static {
-    /// Granules that a region may have.
+    /// Granules that a region may have: so many that every link in it has a number.
     const MOST: usize;
-    /// The link to this granule, whose number is below [`Link::MOST`].
-    fn to(granule: usize) -> Self;
-    /// The granule.
-    fn granule(self) -> usize;
+    /// A link that stores this number.
+    fn to(number: usize) -> Self;
+    /// The number.
+    fn number(self) -> usize;
 }
 
 macro_rules! link {
@@ -31,17 +32,17 @@ macro_rules! link {
         impl Link for $int {
             // As much as a `usize` can address, where that is less.
             const MOST: usize = if size_of::<$int>() < size_of::<usize>() {
-                <$int>::MAX as usize
+                <$int>::MAX as usize / (GRANULE / size_of::<$int>())
             } else {
                 usize::MAX / 2 / GRANULE
             };
             #[inline(always)]
-            fn to(granule: usize) -> Self {
-                debug_assert!(granule <= Self::MOST);
-                granule as Self
+            fn to(number: usize) -> Self {
+                debug_assert!(number <= <$int>::MAX as usize);
+                number as Self
             }
             #[inline(always)]
-            fn granule(self) -> usize {
+            fn number(self) -> usize {
                 self as usize
             }
         }
@@ -52,7 +53,7 @@ link!(u16, u32);
 /// The shape of a region heap, fixed at compile time. Presets: [`Micro`], [`Mini`], [`Wide`], and
 /// [`Bounded`] of each.
 pub trait Scale: 'static {
-    /// How wide links are: `u16` for regions up to 512 KiB, `u32` up to 32 GiB.
+    /// How wide links are: `u16` for regions up to 128 KiB, `u32` up to 16 GiB.
     type Link: Link;
     /// Sizes below this many granules have a bin each; a power of two, at least 4.
     const EXACT: usize;
@@ -91,7 +92,7 @@ impl Scale for Micro {
     }
 }
 
-/// Microcontrollers: regions up to 512 KiB.
+/// Microcontrollers: regions up to 128 KiB.
 #[derive(Debug)]
 pub enum Mini {}
 
@@ -101,7 +102,7 @@ impl Scale for Mini {
     const CACHED: usize = 64;
 }
 
-/// Regions up to 32 GiB.
+/// Regions up to 16 GiB.
 #[derive(Debug)]
 pub enum Wide {}
 
@@ -147,12 +148,18 @@ pub const fn bin_of<S: Scale>(granules: usize) -> usize {
     if granules < S::EXACT { granules } else { log_bin::<S>(granules) }
 }
 
-#[inline(always)]
+#[inline]
 const fn log_bin<S: Scale>(granules: usize) -> usize {
-    // By way of the leading zeros: one instruction where `ilog2` takes three.
-    let log = granules.leading_zeros() ^ (usize::BITS - 1);
-    let steps = ((log as usize) << STEP_BITS) + (granules >> (log - STEP_BITS));
-    steps + const { S::EXACT - ((S::EXACT.ilog2() as usize) << STEP_BITS) - (1 << STEP_BITS) }
+    // The highest bits, in which the topmost is set, count the steps of a doubling.
+    let zeros = granules.leading_zeros();
+    let steps = granules << zeros >> (usize::BITS - 1 - STEP_BITS);
+    steps + const { exact_steps::<S>() } - ((zeros as usize) << STEP_BITS)
+}
+
+/// What the bin of [`Scale::EXACT`] granules has besides its steps and zeros.
+const fn exact_steps<S: Scale>() -> usize {
+    let zeros = S::EXACT.leading_zeros() as usize;
+    S::EXACT + (zeros << STEP_BITS) - (1 << STEP_BITS)
 }
 
 /// The first bin of which every block has at least this many granules.

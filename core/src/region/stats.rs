@@ -64,7 +64,7 @@ impl<S: Scale> RegionHeap<S> {
 impl<S: Scale> Ground<S> {
     fn largest(self) -> usize {
         let largest = core::cell::Cell::new(0);
-        self.search(SMALLEST, |_, size| {
+        self.search(SMALLEST, &|_, size| {
             largest.set(largest.get().max(size));
             false
         });
