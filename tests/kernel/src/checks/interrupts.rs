@@ -18,7 +18,8 @@ use core::{
 };
 use lock_api::Mutex;
 
-const FAST_US: u32 = 40;
+/// Period of a fast timer.
+pub const FAST_US: u32 = 40;
 /// Interrupts inside the allocator that each CPU waits for.
 const WANTED: u64 = 1000;
 /// Of them, while it holds its lock.

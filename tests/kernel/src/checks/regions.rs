@@ -1,8 +1,13 @@
 //! A heap over regions beside the global one, as early boot and drivers have it: claims that are refused, all
 //! that can be had of several regions, a region that is claimed when the others are used up.
 
-use super::pattern::{Filled, Random};
-use crate::{heap, lock::InterruptLock, say, storage::Storage, work};
+use super::{
+    interrupts::FAST_US,
+    pattern::{Filled, Random},
+};
+use crate::{
+    TICK_US, cpu, heap, interrupts::ON_TIMER, lock::InterruptLock, say, storage::Storage, work,
+};
 use ace_alloc::{
     LockedHeap, Misuse, RegionHeap,
     region::{ClaimError, Scale},
@@ -59,7 +64,13 @@ pub fn heap() -> &'static Regions {
 pub fn check() {
     claims();
     all_that_can_be_had();
-    work::on_all(together);
+    ON_TIMER.set(|_| drop(Filled::new_in(&HEAP, 40, 7)));
+    work::on_all(|number| {
+        cpu::this().set_period_us(FAST_US);
+        together(number);
+        cpu::this().set_period_us(TICK_US);
+    });
+    ON_TIMER.clear();
     HEAP.trim();
     let stats = HEAP.stats();
     assert_eq!((stats.regions, stats.live), (3, 0), "{stats:?}");
@@ -98,7 +109,8 @@ fn all_that_can_be_had() {
     }
 }
 
-/// Every CPU takes, grows, shrinks and gives back; at times there is no memory.
+/// Every CPU takes, grows, shrinks and gives back; at times there is no memory. Handlers do so too: the lock keeps them
+/// away from a CPU that holds it.
 fn together(number: usize) {
     let mut random = Random::new(number as u64);
     let mut blocks: Vec<Option<Filled>> = (0..BLOCKS).map(|_| None).collect();
