@@ -41,19 +41,21 @@ fn bytes_under_keys(heap: usize) {
     let keys = heap / (32 * size_of::<usize>());
     let mut random = Random::new(SEED);
     let mut map: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
-    // Bytes in the vectors: a quarter of the heap leaves room for a vector's move and for the map.
+    // Bytes in the vectors: this part of the heap leaves room for what they reserve, for a vector's move, and
+    // for the map.
+    let most = heap / size_of::<usize>();
     let mut live = 0;
     for _ in 0..ROUNDS {
         let key = random.below(keys);
         let length = 1 + random.below(120);
         match map.get_mut(&key) {
-            None if live + length <= heap / 4 => {
+            None if live + length <= most => {
                 let mut bytes = Vec::new();
                 extend(&mut bytes, key, length);
                 map.insert(key, bytes);
                 live += length;
             }
-            Some(bytes) if bytes.len() < length && live + length <= heap / 4 => {
+            Some(bytes) if bytes.len() < length && live + length <= most => {
                 live += length - bytes.len();
                 extend(bytes, key, length);
             }
