@@ -179,3 +179,52 @@ impl Trace {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    #[test]
+    fn the_same_words_make_the_same_trace() {
+        for name in ["replace", "bursts", "growth"] {
+            let trace = |seed| Trace::named(name, "16..256", MIB, 500, 1000, seed);
+            assert_eq!(trace(1), trace(1), "{name}");
+            assert_ne!(trace(1), trace(2), "{name}: another seed");
+        }
+        assert!(Trace::named("walk", "16..256", MIB, 500, 1, 1).is_err());
+    }
+
+    #[test]
+    fn a_heap_of_replacements_stays_as_full_as_it_was_asked_to_be() {
+        let trace = Trace::replace(Mix::Even(16, 1024), MIB, 750, 10_000, 42);
+        let mut sizes = vec![0; trace.slots];
+        let mut live = 0;
+        for (at, step) in trace.steps.iter().enumerate() {
+            let bytes = step.layout().map_or(0, |layout| layout.size());
+            live += bytes;
+            live -= std::mem::replace(&mut sizes[step.slot as usize], bytes);
+            assert!(live <= MIB * 77 / 100, "step {at}: {live}");
+            assert!(at < trace.warm_up || live >= MIB * 70 / 100, "step {at}: {live}");
+        }
+    }
+
+    #[test]
+    fn a_step_keeps_size_and_alignment() {
+        let layout = Layout::from_size_align(16_383, 64).expect("a layout");
+        assert_eq!(Step::take(7, layout).layout(), Some(layout));
+        assert_eq!(Step::give(7).layout(), None);
+    }
+
+    #[test]
+    fn vectors_double_until_they_start_anew() {
+        let trace = Trace::growth(MIB, 500, 10_000, 42);
+        let mut sizes = vec![0; trace.slots];
+        for step in &trace.steps {
+            let bytes = step.layout().map_or(0, |layout| layout.size());
+            let old = std::mem::replace(&mut sizes[step.slot as usize], bytes);
+            assert!(bytes == 16 || bytes == 2 * old, "{old} to {bytes}");
+        }
+    }
+}

@@ -176,9 +176,8 @@ fn usable() -> Vec<Load> {
     // Small arenas differ more from seed to seed, and large ones take first-fit heaps minutes.
     let arenas = [(4 * KIB, 32, 20), (64 * KIB, 16, 20), (MIB, 4, 10), (16 * MIB, 1, 4)];
     let mixes = |arena: usize| match arena {
-        ..=0xFFFF => &["8..64", "8..128"][..],
-        ..=0xF_FFFF => &["8..128", "16..1024", "tail"],
-        0x10_0000..0x100_0000 => &["8..128", "16..1024", "tail"],
+        0..0x1_0000 => &["8..64", "8..128"][..],
+        0x1_0000..0x100_0000 => &["8..128", "16..1024", "tail"],
         _ => &["16..1024"],
     };
     let load = |mix: &str, arena: usize, seeds: usize, rounds: usize| Load {

@@ -2,6 +2,7 @@
 
 mod ace;
 mod buddy_slab;
+mod cores;
 mod critical;
 mod dl;
 mod floor;
@@ -59,6 +60,7 @@ heaps! {
     "ace-bounded" => ace::AceBounded, "LockedHeap, Bounded<Wide>", "spin";
     "ace-mini" => ace::AceMini, "LockedHeap, Mini", "spin";
     "ace-micro" => ace::AceMicro, "LockedHeap, Micro", "spin";
+    "ace-cores" => cores::AceCores, "CoreHeap", "per core";
     "talc" => talc::Talc, "talc 5.1.1", "spin";
     "rlsf" => tlsf::Rlsf, "rlsf 0.2.3", "spin";
     "linked-list" => list::LinkedList, "linked_list_allocator 0.10.6", "spin";
@@ -138,6 +140,9 @@ unsafe fn moved<R: Raw + ?Sized>(
 /// A heap behind a static that implements `GlobalAlloc`, with the lock that the crate brings.
 macro_rules! global {
     ($(#[$about:meta])* $name:ident = $heap:expr, $take:expr) => {
+        global! { $(#[$about])* $name = $heap, $take, |_| () }
+    };
+    ($(#[$about:meta])* $name:ident = $heap:expr, $take:expr, $core:expr) => {
         $(#[$about])*
         pub struct $name;
 
@@ -149,6 +154,11 @@ macro_rules! global {
                 let take: unsafe fn($crate::heap::Arena) -> Result<(), String> = $take;
                 // SAFETY: the caller's (1).
                 unsafe { take(arena) }
+            }
+
+            fn core(number: usize) {
+                let core: fn(usize) = $core;
+                core(number);
             }
 
             #[inline(always)]
