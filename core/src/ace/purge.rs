@@ -28,7 +28,7 @@ pub struct Purge {
     purged: u64,
     refaulted: u64,
     purged_at: u64,
-    /// What was learned when the window opened.
+    /// What was allowed to stay, however little was in use, when the window opened.
     base: u64,
     /// Low water of the window before this one, and of this one so far.
     low: u64,
@@ -68,7 +68,6 @@ impl Purge {
             self.refaulted = self.refaulted.saturating_add(refaulted);
             let learned = kib(dials.get(Dial::DirtyLearnedKib));
             let wanted = self.refaulted.saturating_mul(FORESIGHT).min(self.purged);
-            // What is learned was kept when this was given back: it is needed besides.
             let wanted = self.base.saturating_add(wanted).min(seen.levels.committed_bytes);
             if wanted > learned {
                 orders.set(dials, Dial::DirtyLearnedKib, to_kib(wanted), Reason::Refaulted);
@@ -80,7 +79,9 @@ impl Purge {
         // Of purges in a long span nobody knows when they were; the benefit of the doubt goes to memory.
         if seen.events.purged_bytes > 0 && seen.span_ms <= REUSE_MS {
             if self.purged == 0 {
-                self.base = kib(dials.get(Dial::DirtyLearnedKib));
+                // The floor stayed as well: what was wanted again is needed besides.
+                let kept = dials.get(Dial::DirtyLearnedKib).max(dials.get(Dial::DirtyFloorKib));
+                self.base = kib(kept);
             }
             self.purged = self.purged.saturating_add(seen.events.purged_bytes);
             self.purged_at = seen.now_ms;
@@ -233,12 +234,21 @@ mod tests {
         bench.turn(20, [40, 0, 4, 4]);
         assert_eq!(bench.learned(), 0);
         bench.turn(20, [0, 2, 4, 4]);
-        assert_eq!(bench.learned(), 16);
+        assert_eq!(bench.learned(), 4 + 16);
         bench.turn(20, [0, 20, 4, 4]);
-        assert_eq!(bench.learned(), 40);
+        assert_eq!(bench.learned(), 4 + 40);
         bench.turn(20, [30, 0, 4, 4]);
         bench.turn(20, [0, 30, 4, 0]);
-        assert_eq!(bench.learned(), 70, "what is needed besides what is kept");
+        assert_eq!(bench.learned(), 4 + 70, "what is needed besides what is kept");
+    }
+
+    #[test]
+    fn a_swing_beyond_a_large_floor_is_learned_at_once() {
+        let mut bench = Bench::new();
+        bench.dials.set(Dial::DirtyFloorKib, 64 << 10);
+        bench.turn(20, [192, 0, 64, 4]);
+        bench.turn(20, [0, 192, 0, 0]);
+        assert_eq!(bench.dials.dirty_limit(0) as u64, 256 * MIB, "all of it may stay from now on");
     }
 
     #[test]
@@ -264,7 +274,7 @@ mod tests {
         let mut bench = Bench::new();
         bench.turn(20, [200, 0, 4, 4]);
         bench.turn(20, [0, 100, 4, 4]);
-        assert_eq!(bench.learned(), 200);
+        assert_eq!(bench.learned(), 4 + 200);
         let kept: Vec<u64> = (0..20).filter_map(|_| bench.turn(20, [0, 0, 200, 200])).collect();
         assert_eq!(kept.first(), Some(&4), "all but the fixed limit");
         assert_eq!(bench.learned(), 0);
@@ -306,7 +316,7 @@ mod tests {
             assert_eq!(bench.turn(20, [0, 0, 200, 10]), None);
             assert_eq!(bench.turn(20, [0, 0, 10, 10]), None);
         }
-        assert_eq!(bench.learned(), 200);
+        assert_eq!(bench.learned(), 4 + 200);
     }
 
     #[test]
