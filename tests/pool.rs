@@ -236,6 +236,25 @@ fn memory_that_comes_back_is_told_from_memory_that_is_new() {
 }
 
 #[test]
+fn what_a_purge_leaves_is_what_is_used_next() {
+    let stage = Stage::<Host>::new();
+    stage.shared.dials.set(Dial::DirtyFloorKib, u32::MAX);
+    let mut pool = stage.lock();
+    let mut slabs = fill(&mut pool, 4);
+    for round in 0..3 {
+        for slab in slabs.drain(..) {
+            pool.publish(&slab);
+        }
+        assert_eq!(pool.purge_to(Host::SUPERSLAB), 3 * Host::SUPERSLAB);
+        let before = round * 3 * Host::SUPERSLAB as u64;
+        slabs.extend(fill(&mut pool, 1));
+        assert_eq!(pool.meter.refaulted_bytes.get(), before, "what was left served first");
+        slabs.extend(fill(&mut pool, 3));
+        assert_eq!(pool.meter.refaulted_bytes.get(), before + 3 * Host::SUPERSLAB as u64);
+    }
+}
+
+#[test]
 fn superslabs_that_are_used_well_are_promoted_and_demoted_before_their_pages_go() {
     let stage = Stage::<Host>::new();
     let mut pool = stage.lock();

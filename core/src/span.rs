@@ -96,7 +96,8 @@ pub struct Spans {
     dirty_units: u32,
     /// The least that `dirty_units` was since this was last asked.
     dirty_low: u32,
-    purge_cursor: usize,
+    /// End of the words of dirty bits in which a purge looks next.
+    purge_end: usize,
 }
 
 impl Spans {
@@ -111,7 +112,7 @@ impl Spans {
             free_units: 0,
             dirty_units: 0,
             dirty_low: 0,
-            purge_cursor: 0,
+            purge_end: 0,
         }
     }
 
@@ -293,6 +294,7 @@ impl Spans {
             let bits = arena.dirty_word(word);
             self.dirty_units += (mask & !bits.get()).count_ones();
             bits.set(bits.get() | mask);
+            self.purge_end = self.purge_end.max(word + 1);
         });
     }
 
@@ -319,9 +321,10 @@ impl Spans {
     }
 
     /// Gives dirty units back to the system by `give`, which is told the first and the number of units of
-    /// a run, until at most `keep` are left. Returns units given back. Goes round the range like a clock's
-    /// hand, so that what was just freed is not always first. `forget` is told of each 64 units some of which
-    /// went: the first, those that are free and without memory now, and which of them are new among those.
+    /// a run, until at most `keep` are left. Returns units given back. The highest go first: slabs come
+    /// from the lowest superslab that has room, so what stays is what is wanted next. `forget` is told of
+    /// each 64 units some of which went: the first, those that are free and without memory now, and which of
+    /// them are new among those.
     #[inline(never)]
     pub fn purge<G: Geometry>(
         &mut self,
@@ -332,17 +335,17 @@ impl Spans {
     ) -> u32 {
         let words = (self.committed as usize).div_ceil(64);
         let mut purged = 0;
-        let mut word = self.purge_cursor;
         for _ in 0..words {
             if self.dirty_units <= keep {
                 break;
             }
-            word = if word < words { word } else { 0 };
+            // Round again after what the system did not take.
+            let word = self.purge_end.checked_sub(1).unwrap_or(words - 1);
+            self.purge_end = word;
             let before = arena.purged_word(word).get();
             while let Some((head, units)) = first_run(arena.dirty_word(word).get(), word) {
                 if give(head, units) == Purged::Kept {
                     // The content is still there, so the units are still dirty.
-                    self.purge_cursor = word + 1;
                     return purged;
                 }
                 self.unsoil(arena, head, units);
@@ -356,9 +359,7 @@ impl Spans {
             if free != before {
                 forget(word as u32 * 64, free, free & !before);
             }
-            word += 1;
         }
-        self.purge_cursor = word;
         purged
     }
 }
