@@ -17,6 +17,9 @@ pub const CORES: usize = 2;
 
 pub type Kernel = CoreHeap<Cpu, CORES, Small, BoardLock, BoardPages>;
 
+/// What an interrupt runs, with the depth that it comes at.
+type Handler = Box<dyn Fn(usize)>;
+
 thread_local! {
     static CORE: Cell<usize> = const { Cell::new(0) };
     /// Handlers that run on this CPU, one inside the other.
@@ -24,7 +27,7 @@ thread_local! {
     static STEPS: Cell<u64> = const { Cell::new(0) };
     /// Steps until the next interrupt, for code and for handlers; 0: none comes.
     static DUE: [Cell<u64>; 2] = const { [Cell::new(0), Cell::new(0)] };
-    static HANDLER: RefCell<Option<Box<dyn Fn(usize)>>> = const { RefCell::new(None) };
+    static HANDLER: RefCell<Option<Handler>> = const { RefCell::new(None) };
     static HOLDS: Cell<usize> = const { Cell::new(0) };
 }
 
