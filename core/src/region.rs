@@ -14,8 +14,10 @@
 //! | `blocks` | take, give, resize |
 //! | `claim` | memory becomes a region |
 //! | `stats`, `turn` | what it holds; ACE's turns over it |
+//! | `audit` | whether all of it holds; for tests |
 //! | `locked` | [`LockedHeap`]: the heap behind a lock |
 
+mod audit;
 mod bins;
 mod blocks;
 mod claim;
@@ -26,6 +28,8 @@ mod stats;
 mod turn;
 
 pub use crate::claim::ClaimError;
+#[doc(hidden)]
+pub use audit::{Audit, Broken};
 pub use locked::{LockedHeap, OutOfMemory};
 pub use scale::{Bounded, Link, Micro, Mini, Scale, Wide};
 pub use stats::RegionStats;
@@ -219,7 +223,7 @@ impl<S: Scale> RegionHeap<S> {
     ) -> bool {
         let (old, new) = (granules_of(layout.size()), granules_of(bytes));
         let (ground, before) = self.locate(block);
-        ground.check(block, before + 1);
+        ground.check(block, before);
         ground.resize(before + 1, old, new)
     }
 

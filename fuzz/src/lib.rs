@@ -6,6 +6,7 @@ pub mod c_calls;
 pub mod c_library;
 pub mod orders;
 pub mod program;
+pub mod region;
 pub mod script;
 pub mod size;
 pub mod verdict;

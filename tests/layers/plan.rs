@@ -56,6 +56,7 @@ pub const PLAN: &[&str] = &[
     "region/blocks",
     "region/claim",
     "region/stats",
+    "region/audit",
     "region/turn",
     "region/locked",
     "region",

@@ -13,5 +13,6 @@ pub mod platforms;
 pub mod product;
 pub mod programs;
 pub mod random;
+pub mod regions;
 pub mod script;
 pub mod shadow;

@@ -31,8 +31,9 @@ impl<S: Scale> Ground<S> {
     pub fn unlink(self, block: usize) -> bool {
         let (next, place) = (self.next(block), self.place(block));
         if S::GUARDED {
-            let known = next == 0 || self.place(next) == Self::link_of(block);
-            if !known || self.follow(place) != block {
+            let known = next == 0 || self.leads_back(next, block);
+            let limit = Self::link_of(self.get(|control| control.limit));
+            if !known || place >= limit || self.follow(place) != block {
                 return false;
             }
         }
@@ -46,6 +47,12 @@ impl<S: Scale> Ground<S> {
             self.set_map(bin / WORD_BITS, self.map(bin / WORD_BITS) & !(1 << (bin % WORD_BITS)));
         }
         true
+    }
+
+    /// Whether the block that follows this one in its bin says so too.
+    #[inline(always)]
+    fn leads_back(self, next: usize, block: usize) -> bool {
+        !S::GUARDED || self.inside(next) && self.place(next) == Self::link_of(block)
     }
 
     /// The first bin from `bin` on that has a block; the number of bins if there is none (R3).
@@ -69,7 +76,9 @@ impl<S: Scale> Ground<S> {
                 if fits(block, self.size(block)) {
                     return block;
                 }
-                block = self.next(block);
+                let next = self.next(block);
+                self.expect(next == 0 || self.leads_back(next, block), block);
+                block = next;
             }
             bin = self.bin_from(bin + 1);
         }

@@ -13,6 +13,8 @@ use core::ptr::NonNull;
 /// The bits of a live block's first two granules, and of a cached one's.
 const LIVE: usize = 0b01;
 const CACHED: usize = 0b11;
+/// At the end of a cached block's first granule, where a block in a bin that ended there would have its size.
+pub const MARK: usize = 1;
 /// Frees that found the caches full until these are emptied.
 const STALE: u32 = 4096;
 
@@ -35,7 +37,7 @@ impl<S: Scale> Ground<S> {
         if block == 0 {
             return 0;
         }
-        self.expect(self.bits(block) & 0b11 == CACHED, block);
+        self.expect(self.inside(block) && self.bits(block) & 0b11 == CACHED, block);
         self.set_cache(granules, self.next(block));
         self.edit(|control| control.cached -= granules);
         self.flip(block, CACHED ^ LIVE);
@@ -52,22 +54,27 @@ impl<S: Scale> Ground<S> {
         offset.rotate_right(GRANULE.ilog2()).wrapping_sub(1)
     }
 
-    /// Stops the program unless a live block begins here.
-    pub fn check(self, address: NonNull<u8>, block: usize) {
-        if self.bits(block) & 0b11 != LIVE {
+    /// Stops the program unless a live block begins at `address`, after granule `before`; else answers the bits
+    /// from there on.
+    #[inline(always)]
+    pub fn check(self, address: NonNull<u8>, before: usize) -> usize {
+        let bits = self.bits(before);
+        let block = before + 1;
+        // A last bit is followed by the first of a block that is not in a bin. So 1, 0 is a live block, or the
+        // second granule of a cached one, which its mark betrays.
+        if bits.wrapping_sub(LIVE << 1) & 0b110 != 0
+            || bits & 1 != 0 && self.size_before(block) == MARK
+        {
             self.accuse(address, block);
         }
+        bits
     }
 
     /// Frees the block that begins at `address`, after granule `before`. Stops the program if no live one does.
     #[inline(always)]
     pub fn free(self, address: NonNull<u8>, before: usize, granules: usize) {
-        let bits = self.bits(before);
+        let bits = self.check(address, before);
         let block = before + 1;
-        // A last bit is followed by the first of a block that is not in a bin: only a live block has 1, 0.
-        if bits.wrapping_sub(LIVE << 1) & 0b110 != 0 {
-            self.accuse(address, block);
-        }
         if self.push(block, granules) {
             return;
         }
@@ -90,6 +97,7 @@ impl<S: Scale> Ground<S> {
         self.edit(|control| control.cached = cached);
         // A block of two granules shows its neighbour a set last bit: this tells it from one in a bin (R2).
         self.set_size_before(block + SMALLEST, 0);
+        self.set_size_before(block + 1, MARK);
         self.set_next(block, self.cache(granules));
         self.set_cache(granules, block);
         self.flip(block - 1, (CACHED ^ LIVE) << 1);
@@ -213,7 +221,12 @@ impl<S: Scale> Ground<S> {
             let size = self.size_before(block);
             if size != 0 {
                 first = block.wrapping_sub(size);
-                self.expect((!S::GUARDED || self.size(first) == size) && self.unlink(first), block);
+                self.expect(
+                    self.inside(first)
+                        && (!S::GUARDED || self.size(first) == size)
+                        && self.unlink(first),
+                    block,
+                );
                 flip = 0b11;
             }
         }
@@ -232,7 +245,11 @@ impl<S: Scale> Ground<S> {
     /// Makes a live block longer or shorter where it is. `false`: it stays as it was.
     pub fn resize(self, block: usize, old: usize, new: usize) -> bool {
         let end = block + old;
-        let next = if self.bits(end) & 1 == 0 { self.size(end) } else { 0 };
+        let mut next = 0;
+        if self.bits(end) & 1 == 0 {
+            next = self.size(end);
+            self.expect(self.agrees(end, next), end);
+        }
         if old == new {
             return true;
         }
@@ -240,7 +257,7 @@ impl<S: Scale> Ground<S> {
             return false;
         }
         if next != 0 {
-            self.expect(self.agrees(end, next) && self.unlink(end), end);
+            self.expect(self.unlink(end), end);
         } else {
             self.flip_one(end - 1);
         }
@@ -308,12 +325,21 @@ impl<S: Scale> Ground<S> {
     /// Whether the size at a free block's end is the one at its start.
     #[inline(always)]
     fn agrees(self, block: usize, size: usize) -> bool {
-        !S::GUARDED || self.size_before(block + size) == size
+        !S::GUARDED
+            || size >= SMALLEST
+                && size <= self.get(|control| control.limit) - block
+                && self.size_before(block + size) == size
+    }
+
+    /// Whether a link leads to where blocks can be.
+    #[inline(always)]
+    pub fn inside(self, block: usize) -> bool {
+        !S::GUARDED || block < self.get(|control| control.limit)
     }
 
     /// Stops the program if what free memory holds has been overwritten.
     #[inline(always)]
-    fn expect(self, intact: bool, block: usize) {
+    pub fn expect(self, intact: bool, block: usize) {
         if !intact {
             self.corrupt(block);
         }

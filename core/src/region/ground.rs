@@ -17,8 +17,8 @@
 //!   bins. The bit before `first` is 0, and those of the edge and of what would follow it are 1: neither looks
 //!   like a free neighbour, nor like a live block.
 //! * R2 A block in a bin of size `n` holds, as links: the next block, the place of the link that leads to this one (in
-//!   the block before, or the bin's head), `n`; and `n` again at its end. A cached one: the next; and, if it has but
-//!   two granules, 0 at its end.
+//!   the block before, or the bin's head), `n`; and `n` again at its end. A cached one: the next; 1
+//!   at the end of its first granule; and, if it has but two granules, 0 at its end.
 //! * R3 A bit of the map is set if and only if the bin has a block. The bit past the last bin's always is: there a
 //!   search ends.
 //! * R4 Between calls every granule number in control data and in free blocks is one of R1's. A program that

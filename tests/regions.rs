@@ -1,0 +1,348 @@
+//! The heap over regions: what it promises of every block, whatever is asked of it and on every scale; and how
+//! much of a region programs get.
+
+use ace_alloc::region::{Bounded, Link, Micro, Mini, Scale, Wide};
+use ace_alloc_tests::random::{Random, cases, seed};
+use ace_alloc_tests::regions::{Memory, SCALES, Step, Yard, granules, play};
+use linked_list_allocator::Heap as ListHeap;
+use std::{alloc::Layout, ptr::NonNull};
+
+macro_rules! on_every_scale {
+    ($test:ident) => {
+        $test::<Micro>();
+        $test::<Mini>();
+        $test::<Wide>();
+        $test::<Bounded<Micro>>();
+        $test::<Bounded<Mini>>();
+        $test::<Bounded<Wide>>();
+    };
+}
+
+/// Random plans on heaps of one region and of several, of this many bytes each.
+fn plans(bytes: usize, steps: usize, usual: u32) {
+    let seed = seed();
+    for case in 0..u64::from(cases(usual)) {
+        let mut random = Random::new(seed ^ case << 8);
+        let regions: Vec<_> = (0..=case % 3).map(|_| (bytes, random.below(97))).collect();
+        for scale in 0..SCALES {
+            let steps: Vec<_> = (0..steps).map(|_| Step::random(&mut random, bytes)).collect();
+            eprintln!("case {case}, scale {scale}, regions {regions:?}");
+            play(scale, &regions, &steps, case);
+        }
+    }
+}
+
+#[test]
+fn in_a_kilobyte_and_a_half_blocks_are_apart_and_keep_their_bytes() {
+    plans(1536, 600, 12);
+}
+
+#[test]
+fn in_four_kilobytes_blocks_are_apart_and_keep_their_bytes() {
+    plans(4096, 800, 12);
+}
+
+#[test]
+fn in_64_kilobytes_blocks_are_apart_and_keep_their_bytes() {
+    plans(64 << 10, 800, 6);
+}
+
+#[test]
+fn in_a_megabyte_blocks_are_apart_and_keep_their_bytes() {
+    plans(1 << 20, 3000, 3);
+}
+
+fn exhaust<S: Scale>() {
+    let mut random = Random::new(seed());
+    let mut yard = Yard::<S>::new(9000, 3);
+    let first_day = yard.shape();
+    for _ in 0..6 {
+        let most = 16 + random.below(200);
+        while yard.take(random.below(most), 1) {}
+        // Three granules are not split in two: there would be one.
+        [0, 24].iter().for_each(|&bytes| while yard.take(bytes, 1) {});
+        let full = yard.heap.stats();
+        for (bytes, align) in [(0, 1), (8, 8), (0, 16), (1 << 20, 1), (64, 4096)] {
+            assert!(!yard.take(bytes, align), "a full heap refuses {bytes} bytes");
+            yard.check_sums();
+            yard.audit();
+        }
+        assert_eq!(yard.heap.stats().live, full.live, "a refusal changes nothing");
+        let half = yard.blocks() / 2;
+        (0..half).for_each(|_| yard.free(random.below(1 << 20)));
+        yard.audit();
+        // What is free can be had again, in the smallest blocks, but for what a bounded scale caches.
+        yard.heap.trim();
+        [0, 24].iter().for_each(|&bytes| while yard.take(bytes, 1) {});
+        let left = yard.heap.stats();
+        assert!(left.free + left.cached <= left.claimed / 16, "{left:?}");
+        yard.check_bytes();
+        yard.clear(&mut random);
+        assert_eq!(yard.shape(), first_day);
+    }
+}
+
+#[test]
+fn a_full_heap_refuses_and_is_whole_again_when_everything_is_freed() {
+    on_every_scale!(exhaust);
+}
+
+fn the_whole<S: Scale>() {
+    let mut yard = Yard::<S>::new(8192, 0);
+    let free = yard.heap.largest_free();
+    if !S::BOUNDED {
+        assert!(yard.take(free, 1), "the largest free block can be had whole");
+        assert_eq!(yard.heap.stats().free, 0);
+        yard.free(0);
+        // And after its pieces were cached.
+        while yard.take(48, 1) {}
+        (0..yard.blocks()).for_each(|_| yard.free(0));
+        assert!(yard.take(free, 1), "caches make way for a request that needs them");
+        yard.free(0);
+    }
+    assert!(!yard.take(free + 1, 1));
+    yard.audit();
+}
+
+#[test]
+fn all_that_is_free_can_be_had_in_one_block() {
+    on_every_scale!(the_whole);
+}
+
+fn alignments<S: Scale>() {
+    for shift in 0..14 {
+        let mut yard = Yard::<S>::new(32 << 10, 5);
+        let first_day = yard.shape();
+        for bytes in [0, 1, 24, 100, 1000] {
+            assert!(yard.take(bytes, 1 << shift), "{bytes} bytes at a multiple of 1 << {shift}");
+            yard.audit();
+            yard.clear(&mut Random::new(1));
+            assert_eq!(yard.shape(), first_day);
+        }
+        while yard.take(40, 1 << shift) {}
+        yard.audit();
+        yard.clear(&mut Random::new(2));
+        assert_eq!(yard.shape(), first_day);
+    }
+}
+
+#[test]
+fn blocks_have_any_alignment_up_to_half_of_the_region() {
+    on_every_scale!(alignments);
+}
+
+fn layouts<S: Scale>() {
+    let mut yard = Yard::<S>::new(16 << 10, 0);
+    let first_day = yard.shape();
+    let most = isize::MAX as usize;
+    for shift in 0..usize::BITS - 1 {
+        for bytes in [(1_usize << shift) - 1, 1 << shift, (1 << shift) + 1] {
+            for align in [1, 16, 1 << shift, 1 << 62] {
+                let Ok(layout) = Layout::from_size_align(bytes, align) else { continue };
+                if bytes > 16 << 10 || align > 16 << 10 {
+                    assert_eq!(yard.heap.allocate(layout), None, "{layout:?}");
+                }
+            }
+        }
+    }
+    for bytes in [S::Link::MOST * 8 - 8, S::Link::MOST * 8, S::Link::MOST * 8 + 8, most - 7, most] {
+        let layout = Layout::from_size_align(bytes, 1).expect("a layout");
+        assert_eq!(yard.heap.allocate(layout), None, "{layout:?}");
+    }
+    assert_eq!(yard.shape(), first_day);
+    assert!(yard.take(0, 1) && yard.take(0, 1), "blocks of no size are blocks");
+    for bytes in [1 << 30, most / 2, most] {
+        assert!(!yard.resize(0, bytes), "{bytes} bytes are refused");
+    }
+    yard.audit();
+}
+
+#[test]
+fn absurd_layouts_are_refused_and_empty_ones_served() {
+    on_every_scale!(layouts);
+}
+
+fn resizes<S: Scale>() {
+    let mut yard = Yard::<S>::new(8192, 0);
+    let first_day = yard.shape();
+    assert!(yard.take(100, 1) && yard.take(100, 1));
+    // The first has a neighbour, the second has all the rest.
+    assert!(!yard.resize(0, 200), "no room before a live neighbour");
+    assert!(yard.resize(0, 104) && yard.resize(0, 97), "the same granules");
+    let free = yard.heap.stats().free;
+    assert!(yard.resize(1, 1000), "grows into the free neighbour");
+    assert_eq!(yard.heap.stats().free, free - (granules(1000) - granules(100)) * 8);
+    yard.audit();
+    assert!(yard.resize(1, 20), "gives its tail back");
+    assert_eq!(yard.heap.stats().free, free + (granules(100) - granules(20)) * 8);
+    yard.audit();
+    assert!(yard.resize(0, 40), "gives its tail back before a live neighbour, too");
+    assert!(yard.take(50, 1), "the tail of the first, or of the second");
+    assert!(yard.resize(0, 32), "a granule joins a free neighbour");
+    while yard.take(0, 1) {}
+    assert!(!yard.resize(0, 24), "one granule can't be a block");
+    yard.audit();
+    (2..yard.blocks()).rev().for_each(|block| yard.free(block));
+    yard.heap.trim();
+    let rest = yard.heap.largest_free();
+    assert!(yard.resize(1, granules(20) * 8 + rest), "takes the free neighbour whole");
+    assert!(!yard.resize(1, granules(20) * 8 + rest + 1));
+    yard.audit();
+    yard.check_bytes();
+    yard.clear(&mut Random::new(3));
+    assert_eq!(yard.shape(), first_day);
+}
+
+#[test]
+fn a_block_grows_into_a_free_neighbour_and_gives_its_tail_back() {
+    on_every_scale!(resizes);
+}
+
+fn turns<S: Scale>() {
+    let mut yard = Yard::<S>::new(32 << 10, 0);
+    let first_day = yard.shape();
+    let mut random = Random::new(seed());
+    for _ in 0..3000 {
+        yard.play(Step::random(&mut random, 512));
+    }
+    while yard.blocks() > 0 {
+        yard.free(0);
+    }
+    let orders = (0..1000).filter(|turn| yard.heap.turn(1_000_000 + turn * 10).is_some()).count();
+    assert!(orders <= 3, "{orders} orders to an idle heap");
+    if S::CACHED > 0 {
+        assert_eq!(yard.shape(), first_day, "idle caches are emptied");
+    }
+    yard.audit();
+}
+
+#[test]
+fn turns_empty_the_caches_of_an_idle_heap_and_then_rest() {
+    on_every_scale!(turns);
+}
+
+fn shares<S: Scale>() {
+    let mut yard = Yard::<S>::new(32 << 10, 0);
+    while yard.take(48, 1) {}
+    while yard.blocks() > 0 {
+        yard.free(0);
+        let stats = yard.heap.stats();
+        let whole = if S::BOUNDED { stats.claimed - stats.control } else { stats.free };
+        assert!(stats.cached <= whole >> S::CACHE_SHIFT, "{stats:?}");
+    }
+    assert_eq!(yard.heap.stats().cached > 0, S::CACHED > 0);
+    yard.audit();
+}
+
+#[test]
+fn caches_hold_no_more_than_their_part() {
+    on_every_scale!(shares);
+}
+
+/// The list allocator as a judge: the same requests, the same memory.
+struct Judge {
+    heap: ListHeap,
+    blocks: Vec<(NonNull<u8>, Layout)>,
+    _memory: Memory,
+}
+
+impl Judge {
+    fn new(bytes: usize) -> Self {
+        let memory = Memory::new(bytes, 0);
+        let mut heap = ListHeap::empty();
+        // SAFETY: the memory lives as long as the heap, which has it for itself.
+        unsafe { heap.init(memory.start(), memory.bytes()) };
+        Self { heap, blocks: Vec::new(), _memory: memory }
+    }
+
+    fn take(&mut self, bytes: usize) -> bool {
+        let layout = Layout::from_size_align(bytes, 8).expect("a layout");
+        let block = self.heap.allocate_first_fit(layout);
+        self.blocks.extend(block.map(|block| (block, layout)));
+        block.is_ok()
+    }
+
+    fn free(&mut self, pick: usize) {
+        let (block, layout) = self.blocks.swap_remove(pick % self.blocks.len());
+        // SAFETY: a live block and its layout.
+        unsafe { self.heap.deallocate(block, layout) };
+    }
+}
+
+/// Per mille of the region that are live bytes when, after churn at three quarters, the first request is refused;
+/// and how many of the requests the judge served that ours refused, in per mille.
+fn pressed<S: Scale>(bytes: usize, sizes: std::ops::RangeInclusive<usize>, seed: u64) -> usize {
+    let mut random = Random::new(seed);
+    let size = |random: &mut Random| sizes.start() + random.below(sizes.end() - sizes.start() + 1);
+    let mut yard = Yard::<S>::new(bytes, 0);
+    let mut churn = bytes / sizes.start();
+    let mut live = 0_usize;
+    let mut sizes_of = Vec::new();
+    loop {
+        if churn > 0 && live > bytes / 4 * 3 {
+            churn -= 1;
+            let pick = random.below(sizes_of.len());
+            live -= sizes_of.swap_remove(pick);
+            yard.free(pick);
+            continue;
+        }
+        let bytes_now = size(&mut random);
+        if !yard.take(bytes_now, 8) {
+            break;
+        }
+        live += bytes_now;
+        sizes_of.push(bytes_now);
+    }
+    yard.audit();
+    live * 1000 / bytes
+}
+
+#[test]
+fn most_of_64_kilobytes_can_be_had_after_churn() {
+    let seed = seed();
+    let permille: Vec<_> =
+        (0..8).map(|case| pressed::<Mini>(64 << 10, 8..=128, seed + case)).collect();
+    let mean = permille.iter().sum::<usize>() / permille.len();
+    assert!(mean >= 813, "live at the first refusal, per mille: {permille:?}");
+}
+
+#[test]
+fn nearly_all_of_16_megabytes_can_be_had_after_churn() {
+    let permille = pressed::<Wide>(16 << 20, 16..=1024, seed());
+    assert!(permille >= 968, "live at the first refusal, per mille: {permille}");
+}
+
+#[test]
+fn what_a_list_of_all_free_memory_serves_is_served() {
+    let (mut served, mut missed) = (0, 0);
+    let seed = seed();
+    for case in 0..8 {
+        let mut random = Random::new(seed + case);
+        let mut yard = Yard::<Mini>::new(64 << 10, 0);
+        let mut judge = Judge::new(64 << 10);
+        for _ in 0..20_000 {
+            // What one of the two refused, neither has: they stay alike.
+            let full = yard.heap.stats().free < 6 << 10;
+            if yard.blocks() > 0 && random.below(if full { 3 } else { 4 }) > 1 - usize::from(full) {
+                let pick = random.below(yard.blocks());
+                yard.free(pick);
+                judge.free(pick);
+                continue;
+            }
+            let bytes = 8 + random.below(121);
+            match (judge.take(bytes), yard.take(bytes, 8)) {
+                (true, true) => served += 1,
+                (true, false) => {
+                    missed += 1;
+                    let last = judge.blocks.len() - 1;
+                    judge.free(last);
+                }
+                (false, true) => yard.free(yard.blocks() - 1),
+                (false, false) => {}
+            }
+        }
+        yard.audit();
+    }
+    assert!(served > 20_000, "{served} served");
+    assert!(missed * 1000 <= served, "{missed} of {served} that a list serves were refused");
+}
