@@ -22,8 +22,11 @@ const STALE: u32 = 4096;
 #[inline(always)]
 #[expect(clippy::manual_div_ceil, reason = "this can't overflow, and is three instructions less")]
 pub const fn granules_of(bytes: usize) -> usize {
+    const { assert!(SMALLEST == 2) }
+    let bytes = if bytes == 0 { 1 } else { bytes };
     let granules = (bytes + (GRANULE - 1)) / GRANULE;
-    if granules < SMALLEST { SMALLEST } else { granules }
+    // One more where one is too few: without a constant to choose.
+    granules + (granules < SMALLEST) as usize
 }
 
 impl<S: Scale> Ground<S> {
@@ -60,11 +63,10 @@ impl<S: Scale> Ground<S> {
     pub fn check(self, address: NonNull<u8>, before: usize) -> usize {
         let bits = self.bits(before);
         let block = before + 1;
-        // A last bit is followed by the first of a block that is not in a bin. So 1, 0 is a live block, or the
-        // second granule of a cached one, which its mark betrays.
-        if bits.wrapping_sub(LIVE << 1) & 0b110 != 0
-            || bits & 1 != 0 && self.size_before(block) == MARK
-        {
+        // A last bit is followed by the first of a block that is not in a bin. So 1, 0 is a live block, or, if there
+        // is a 1 before it, the second granule of a cached one, which its mark betrays.
+        let odd = bits.wrapping_sub(LIVE << 1);
+        if odd & 0b111 != 0 && (odd & 0b110 != 0 || self.size_before(block) == MARK) {
             self.accuse(address, block);
         }
         bits

@@ -4,6 +4,7 @@ use super::{RegionHeap, RegionStats, Scale, Wide, blocks::granules_of};
 use crate::{ace::Reason, claim::ClaimError, sync::SpinLock};
 use core::{
     alloc::{GlobalAlloc, Layout},
+    hint::assert_unchecked,
     mem::MaybeUninit,
     ptr::{NonNull, null_mut},
 };
@@ -100,12 +101,16 @@ impl<L: RawMutex, S: Scale> LockedHeap<L, S> {
 unsafe impl<L: RawMutex, S: Scale> GlobalAlloc for LockedHeap<L, S> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the contract of `alloc`.
+        unsafe { assert_unchecked(layout.size() != 0) };
         let block = self.lock().allocate(layout);
         block.map_or_else(|| self.ask(layout), NonNull::as_ptr)
     }
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: a block was allocated with this layout, and there the contract is that it is not of size zero.
+        unsafe { assert_unchecked(layout.size() != 0) };
         let mut heap = self.lock();
         // SAFETY: a block that was allocated is not null; the caller's promise.
         unsafe { heap.deallocate(NonNull::new_unchecked(block), layout) };
