@@ -13,7 +13,7 @@ const PANICKED: i32 = 101;
 /// The checks of an image without interrupts.
 const CHECKS: usize = 7;
 /// Bytes of code that the smallest scale may have beyond a bump heap: what it has, and a twentieth.
-const MICRO_CODE: i64 = 5000;
+const MICRO_CODE: i64 = 2200;
 /// Bytes of static memory that it may have beside its region.
 const MICRO_STATICS: u64 = 512;
 const MISUSES: &[(&str, &str)] = &[

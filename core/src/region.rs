@@ -152,16 +152,10 @@ impl<S: Scale> RegionHeap<S> {
     /// What is long or aligned, or found no place in the first region.
     #[inline(never)]
     fn allocate_elsewhere(&mut self, layout: Layout) -> Option<NonNull<u8>> {
-        let granules = granules_of(layout.size());
+        let (granules, align) = (granules_of(layout.size()), layout.align().div_ceil(GRANULE));
         for ground in self.regions() {
-            let block = if layout.align() > GRANULE {
-                ground.take_aligned(granules, layout.align() / GRANULE)
-            } else {
-                match ground.pop(granules) {
-                    0 => ground.take_any(granules),
-                    block => block,
-                }
-            };
+            let cached = if align > 1 { 0 } else { ground.pop(granules) };
+            let block = if cached == 0 { ground.take_any(granules, align) } else { cached };
             if block != 0 {
                 return Some(ground.start(block));
             }

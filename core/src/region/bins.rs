@@ -10,7 +10,8 @@ const WORD_BITS: usize = usize::BITS as usize;
 
 impl<S: Scale> Ground<S> {
     /// Hangs a free block into its bin. Its bits are the caller's.
-    #[inline]
+    #[cfg_attr(feature = "small-code", inline(never))]
+    #[cfg_attr(not(feature = "small-code"), inline)]
     pub fn insert(self, block: usize, granules: usize) {
         let bin = bin_of::<S>(granules);
         let head = Self::head(bin);
@@ -27,7 +28,8 @@ impl<S: Scale> Ground<S> {
     }
 
     /// Takes a block out of its bin. `false`: links and neighbours disagree (R4), and nothing was changed.
-    #[inline]
+    #[cfg_attr(feature = "small-code", inline(never))]
+    #[cfg_attr(not(feature = "small-code"), inline)]
     pub fn unlink(self, block: usize) -> bool {
         let (next, place) = (self.next(block), self.place(block));
         if S::GUARDED {

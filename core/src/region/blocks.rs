@@ -122,43 +122,30 @@ impl<S: Scale> Ground<S> {
         self.carve(block, 0, granules)
     }
 
-    /// Takes a block of any size.
+    /// Takes a block of any size whose first byte is at a multiple of `align` granules, a power of two.
     #[inline(never)]
-    pub fn take_any(self, granules: usize) -> usize {
-        if beyond::<S>(granules) {
+    pub fn take_any(self, granules: usize, align: usize) -> usize {
+        // What lies before an aligned block is a block too, and so is what lies behind it.
+        let spare = if align > 1 { align + 2 * SMALLEST } else { SMALLEST };
+        if granules + spare > S::Link::MOST {
             return 0;
         }
-        let mut block = self.follow(Self::head(bin_of::<S>(granules)));
+        let own = self.follow(Self::head(bin_of::<S>(granules)));
+        let mut block = if align > 1 { 0 } else { own };
         if block == 0 || granules >= S::EXACT && !fits(self.size(block), granules) {
-            let bin = self.bin_from(bin_above::<S>(granules + SMALLEST));
+            let bin = self.bin_from(bin_above::<S>(granules + spare));
             if bin == bins::<S>() {
                 return 0;
             }
             block = self.follow(Self::head(bin));
         }
-        self.carve_any(block, 0, granules)
-    }
-
-    /// Takes a block whose first byte is at a multiple of `align` granules, a power of two above 1.
-    #[inline(never)]
-    pub fn take_aligned(self, granules: usize, align: usize) -> usize {
-        // What lies before the block is a block too, and so is what lies behind it.
-        let least = granules + align + 2 * SMALLEST;
-        if beyond::<S>(least) {
-            return 0;
-        }
-        let bin = self.bin_from(bin_above::<S>(least));
-        if bin == bins::<S>() {
-            return 0;
-        }
-        let block = self.follow(Self::head(bin));
         self.carve_any(block, self.gap(block, align), granules)
     }
 
     /// Looks at every free block that is large enough.
     #[cold]
     pub fn scavenge(self, granules: usize, align: usize) -> usize {
-        if beyond::<S>(granules) {
+        if granules > S::Link::MOST {
             return 0;
         }
         let behind = |block, size| {
@@ -313,15 +300,26 @@ impl<S: Scale> Ground<S> {
     #[cold]
     #[inline(never)]
     fn accuse(self, address: NonNull<u8>, granule: usize) -> ! {
-        let around = |block: usize, size: usize| block <= granule && granule < block + size;
         let kind = if granule == self.get(|control| control.limit) {
             MisuseKind::Foreign
-        } else if self.bits(granule) & 0b11 == CACHED || self.search(SMALLEST, &around) != 0 {
+        } else if self.is_free(granule) {
             MisuseKind::DoubleFree
         } else {
             MisuseKind::Interior
         };
         S::misuse(Misuse { kind, address: address.addr().get(), block_bytes: 0, owner: 0 })
+    }
+
+    /// Whether a block in a bin has this granule, or a cached one begins with it.
+    fn is_free(self, granule: usize) -> bool {
+        let mut end = granule;
+        while self.bits(end) & 1 == 0 {
+            end += 1;
+        }
+        // What is found is the last of a block in a bin, or the first of another: 1, 1 if that is cached, and then
+        // its mark is what is read.
+        let is_edge = end == self.get(|control| control.limit);
+        !is_edge && self.bits(end) & 0b11 == 0b11 && self.size_before(end + 1) > end - granule
     }
 
     /// Whether the size at a free block's end is the one at its start.
@@ -353,12 +351,6 @@ impl<S: Scale> Ground<S> {
         let address = self.base().addr().get().wrapping_add(block.wrapping_mul(GRANULE));
         S::misuse(Misuse { kind: MisuseKind::Corrupt, address, block_bytes: 0, owner: 0 })
     }
-}
-
-/// Whether no region has so many granules. There are no bins for them then.
-#[inline(always)]
-const fn beyond<S: Scale>(granules: usize) -> bool {
-    granules > <S::Link as Link>::MOST - SMALLEST
 }
 
 /// Whether a free block of `size` can hold one of this many granules, and what is left is none or a block.

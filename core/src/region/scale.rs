@@ -3,7 +3,7 @@
 //! Sizes are counted in *granules* of eight bytes. Free blocks hang in bins: one a size below
 //! [`Scale::EXACT`] granules, four a doubling above.
 
-use crate::misuse::Misuse;
+use crate::misuse::{Misuse, MisuseKind};
 
 /// Bytes of a granule: the grain of sizes and addresses.
 pub const GRANULE: usize = 8;
@@ -87,8 +87,13 @@ impl Scale for Micro {
     const CACHED: usize = 0;
 
     fn misuse(misuse: Misuse) -> ! {
-        // No number: formatting would be most of the code.
-        panic!("{}", misuse.kind.reason())
+        // No number, and no word that is put together: formatting would be most of the code.
+        match misuse.kind {
+            MisuseKind::DoubleFree => panic!("double free"),
+            MisuseKind::Interior => panic!("pointer into the middle of a block"),
+            MisuseKind::Corrupt => panic!("free memory was overwritten"),
+            _ => panic!("not a pointer of this allocator"),
+        }
     }
 }
 
@@ -139,7 +144,8 @@ pub const fn bins<S: Scale>() -> usize {
 }
 
 /// The bin that free blocks of this many granules hang in.
-#[inline(always)]
+#[cfg_attr(feature = "small-code", inline(never))]
+#[cfg_attr(not(feature = "small-code"), inline(always))]
 pub const fn bin_of<S: Scale>(granules: usize) -> usize {
     const {
         assert!(S::EXACT.is_power_of_two() && S::EXACT >= 4, "exact bins: a power of two");
