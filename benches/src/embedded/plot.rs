@@ -141,15 +141,13 @@ fn draw(
     let values = || series.iter().flat_map(|one| one.points.iter().map(|point| point.1));
     let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(1.0, f64::max));
     let up = (low.max(0.5) * 0.8..high * 1.3).log_scale();
-    page(comparison, labels, across, up, format, &|value: &f64| short(*value), |chart| {
+    let formats: (Format<'_>, Format<'_>) = (format, &|value| short(*value));
+    page(comparison, labels, series, (across, up), formats, |chart| {
         for one in series {
             let width = if one.ours { 3 } else { 1 };
             let style = one.colour.stroke_width(width);
             let points = one.points.iter().copied();
-            chart
-                .draw_series(LineSeries::new(points, style).point_size(width + 1))?
-                .label(one.name.clone())
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], style));
+            chart.draw_series(LineSeries::new(points, style).point_size(width + 1))?;
         }
         Ok(())
     })
@@ -176,32 +174,38 @@ fn bars(comparison: &Comparison, loads: &[&Load]) -> Drawn<String> {
             .map_or(String::new(), |load| load.name.replace(" in ", "\n"))
     };
     let (width, across) = (0.84 / series.len().max(1) as f64, -0.5..loads.len() as f64 - 0.5);
-    page(comparison, &labels, across, 0.0..1000.0, &names, &|value| short(*value), |chart| {
-        for (at, one) in series.iter().enumerate() {
-            let bar = |&(x, y): &(f64, f64)| {
-                let left = x - 0.42 + at as f64 * width;
-                Rectangle::new([(left, 0.0), (left + width * 0.9, y)], one.colour.filled())
-            };
-            let colour = one.colour;
-            chart.draw_series(one.points.iter().map(bar))?.label(one.name.clone()).legend(
-                move |(x, y)| Rectangle::new([(x, y - 5), (x + 14, y + 5)], colour.filled()),
-            );
-        }
-        Ok(())
-    })
+    page(
+        comparison,
+        &labels,
+        &series,
+        (across, 0.0..1000.0),
+        (&names, &|value| short(*value)),
+        |chart| {
+            for (at, one) in series.iter().enumerate() {
+                let bar = |&(x, y): &(f64, f64)| {
+                    let left = x - 0.42 + at as f64 * width;
+                    Rectangle::new([(left, 0.0), (left + width * 0.9, y)], one.colour.filled())
+                };
+                chart.draw_series(one.points.iter().map(bar))?;
+            }
+            Ok(())
+        },
+    )
 }
 
 type Chart<'a, 'b, Y> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedF64, Y>>;
 type RangedF64 = plotters::coord::types::RangedCoordf64;
 
+/// How numbers are written on an axis.
+type Format<'a> = &'a dyn Fn(&f64) -> String;
+
 /// Heading, axes, what `fill` draws, and the legend.
 fn page<Y>(
     comparison: &Comparison,
     labels: &Labels,
-    across: std::ops::Range<f64>,
-    up: Y,
-    format_x: &dyn Fn(&f64) -> String,
-    format_y: &dyn Fn(&f64) -> String,
+    series: &[Series],
+    (across, up): (std::ops::Range<f64>, Y),
+    (format_x, format_y): (Format<'_>, Format<'_>),
     fill: impl Fn(&mut Chart<'_, '_, Y::CoordDescType>) -> Drawn,
 ) -> Drawn<String>
 where
@@ -225,9 +229,11 @@ where
         mesh.label_style(text(13, &INK)).light_line_style(TRANSPARENT).bold_line_style(FAINT);
         mesh.axis_style(MUTED).draw()?;
         fill(&mut chart)?;
-        let mut legend = chart.configure_series_labels();
-        legend.position(SeriesLabelPosition::Coordinate(850, 10)).label_font(text(14, &INK));
-        legend.background_style(WHITE).draw()?;
+        // Beside the chart, where plotters' own legend can't be.
+        for (one, y) in series.iter().zip((90..).step_by(18)) {
+            page.draw(&Rectangle::new([(926, y), (944, y + 10)], one.colour.filled()))?;
+            page.draw_text(&one.name, &text(14, &INK), (950, y - 3))?;
+        }
         page.present()?;
     }
     Ok(drawing)
