@@ -1,6 +1,6 @@
 //! A program's mistakes, as a heap reports them. Floor: cellar.
 
-/// A program's mistake that the heap noticed. It is reported through [`Platform::misuse`].
+/// A program's mistake that the heap noticed. It is reported through [`crate::Platform::misuse`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Misuse {
     /// What was wrong.

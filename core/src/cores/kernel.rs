@@ -2,7 +2,7 @@
 
 use crate::platform::Misuse;
 
-/// What a [`CoreHeap`] asks of the kernel.
+/// What a [`crate::CoreHeap`] asks of the kernel.
 ///
 /// # Safety
 /// From the beginning to the end of a call of the heap:
