@@ -3,8 +3,9 @@
 use super::{
     RegionHeap,
     ground::Ground,
-    scale::{GRANULE, SMALLEST, Scale},
+    scale::{GRANULE, Scale, bins},
 };
+use core::iter::successors;
 
 /// Snapshot of a region heap, in bytes. Found in a constant number of steps a region.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,11 +64,12 @@ impl<S: Scale> RegionHeap<S> {
 
 impl<S: Scale> Ground<S> {
     fn largest(self) -> usize {
-        let largest = core::cell::Cell::new(0);
-        self.search(SMALLEST, &|_, size| {
-            largest.set(largest.get().max(size));
-            false
+        let filled = |bin| Some(self.bin_from(bin + 1)).filter(|next| *next != bins::<S>());
+        let last = successors(filled(0), |bin| filled(*bin)).last();
+        let first = last.map_or(0, |bin| self.follow(Self::head(bin)));
+        let blocks = successors(Some(first).filter(|block| *block != 0), |block| {
+            Some(self.next(*block)).filter(|next| *next != 0)
         });
-        largest.get()
+        blocks.map(|block| self.size(block)).max().unwrap_or(0)
     }
 }
