@@ -142,7 +142,7 @@ fn contestants(common: &Common) -> Result<Ready, String> {
         Some(names) => names.iter().map(named).collect::<Result<Vec<_>, _>>()?,
         None => ROWS.iter().collect(),
     };
-    let workshop = Workshop::open(!common.no_build)?;
+    let workshop = Workshop::open(!common.workers.no_build)?;
     let (mut ready, mut left_out) = (Vec::new(), Vec::new());
     for row in rows {
         match prepare(&workshop, row) {

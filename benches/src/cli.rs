@@ -233,6 +233,13 @@ pub struct Common {
     /// Where the workers' code lies
     #[arg(long, value_enum, default_value_t = Layout::Exec)]
     pub layout: Layout,
+    #[command(flatten)]
+    pub workers: Workers,
+}
+
+/// How worker processes are made and run.
+#[derive(Clone, Debug, Args)]
+pub struct Workers {
     /// Before each process, wait up to this long for the CPUs to be idle (0: do not wait)
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub quiet: u32,
@@ -276,16 +283,8 @@ pub struct SweepArgs {
     /// Measure nothing: draw what the CSV has
     #[arg(long)]
     pub draw_only: bool,
-    /// Before each process, wait up to this long for the CPUs to be idle (0: do not wait)
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
-    pub quiet: u32,
-    /// Use the worker and the library that are there; build nothing
-    #[arg(long)]
-    pub no_build: bool,
-    /// Seconds after which a worker counts as hung
-    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
-    #[arg(value_parser = value_parser!(u32).range(1..))]
-    pub limit: u32,
+    #[command(flatten)]
+    pub workers: Workers,
 }
 
 #[derive(Args)]
@@ -311,16 +310,8 @@ pub struct EmbeddedArgs {
     /// Draw pictures into a folder
     #[arg(long, value_name = "FOLDER")]
     pub svg: Option<PathBuf>,
-    /// Before each process, wait up to this long for the CPUs to be idle (0: do not wait)
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
-    pub quiet: u32,
-    /// Use the worker that is there; build nothing
-    #[arg(long)]
-    pub no_build: bool,
-    /// Seconds after which a worker counts as hung
-    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
-    #[arg(value_parser = value_parser!(u32).range(1..))]
-    pub limit: u32,
+    #[command(flatten)]
+    pub workers: Workers,
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ struct Floor {
 
 /// Measures and reports; linked peers cannot take part, for the program is not theirs.
 pub fn perform(common: &Common) -> Result<bool, String> {
-    let workshop = Workshop::open(!common.no_build)?;
+    let workshop = Workshop::open(!common.workers.no_build)?;
     let program = workshop.worker("empty")?;
     let (contestants, left_out) = workshop.contestants(common, |allocator| {
         allocator.name == "glibc" || allocator.library != Library::Linked
@@ -30,7 +30,7 @@ pub fn perform(common: &Common) -> Result<bool, String> {
         let mut medians = [0.0; 2];
         for (value, arguments) in medians.iter_mut().zip([&[][..], &["malloc"][..]]) {
             let samples = (0..common.rounds)
-                .map(|_| peak_kib(contestant, &program, arguments, common.limit))
+                .map(|_| peak_kib(contestant, &program, arguments, common.workers.limit))
                 .collect::<Result<Vec<f64>, String>>()?;
             *value = median(samples);
         }

@@ -66,7 +66,7 @@ fn perform(command: Command) -> Result<bool, String> {
 fn measure(title: &str, benches: Vec<Bench>, common: &Common) -> Result<bool, String> {
     let machine = machine::Machine::read();
     let own_blocks_only = benches.iter().all(|bench| !bench.frees_for_others());
-    let (contestants, left_out) = Workshop::open(!common.no_build)?
+    let (contestants, left_out) = Workshop::open(!common.workers.no_build)?
         .contestants(common, |allocator| own_blocks_only || allocator.name != FLOOR)?;
     let reference = stats::reference(&contestants, common.reference.as_deref())?;
     let results =

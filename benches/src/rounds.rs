@@ -98,8 +98,8 @@ pub fn run(bench: Bench, contestants: &[Contestant], common: &Common) -> Outcome
             let index = (round + turn) % contestants.len();
             bar.set_message(contestants[index].allocator.name);
             if let Ok(list) = &mut samples[index] {
-                machine::wait_until_idle(Duration::from_secs(u64::from(common.quiet)));
-                match sample(&bench, &contestants[index], loader.as_deref(), common.limit) {
+                machine::wait_until_idle(Duration::from_secs(u64::from(common.workers.quiet)));
+                match sample(&bench, &contestants[index], loader.as_deref(), common.workers.limit) {
                     Ok(one) => list.push(one),
                     Err(why) => samples[index] = Err(why),
                 }

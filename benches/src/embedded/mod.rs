@@ -47,8 +47,8 @@ pub fn perform(args: &EmbeddedArgs) -> Result<bool, String> {
         // Said now rather than after half an hour.
         fs::create_dir_all(folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
     }
-    let program = Workshop::open(!args.no_build)?.embedded()?;
-    let worker = Worker { program, limit: args.limit };
+    let program = Workshop::open(!args.workers.no_build)?.embedded()?;
+    let worker = Worker { program, limit: args.workers.limit };
     let heaps = chosen(worker.heaps()?, args.peers.as_deref())?;
     let loads = plan::loads(&args.groups, args.quick);
     let comparison = measure(&worker, heaps, loads, args);
@@ -112,7 +112,7 @@ fn measure(worker: &Worker, heaps: Vec<Heap>, loads: Vec<Load>, args: &EmbeddedA
             for turn in 0..fit.len() {
                 let at = (round + turn) % fit.len();
                 if let Ok(values) = &mut said[at] {
-                    machine::wait_until_idle(Duration::from_secs(u64::from(args.quiet)));
+                    machine::wait_until_idle(Duration::from_secs(u64::from(args.workers.quiet)));
                     match worker.ask(fit[at], load) {
                         Ok(value) => values.push(value),
                         Err(why) => said[at] = Err(why),

@@ -67,7 +67,8 @@ fn measure(
     grid: String,
 ) -> Result<Vec<Line>, String> {
     settings::refuse_inherited()?;
-    let mut contestant = Workshop::open(!args.no_build)?.prepare(Allocator::named(SWEPT)?)?;
+    let mut contestant =
+        Workshop::open(!args.workers.no_build)?.prepare(Allocator::named(SWEPT)?)?;
     let library = contestant.library.clone().unwrap_or_else(|| contestant.worker.clone());
     let library = Program::read(&library)?;
     let known = Vec::from_iter(points.iter().filter(|point| {
@@ -92,11 +93,12 @@ fn measure(
     let bar = progress(todo.len(), known.len() * benches.len() * args.rounds as usize);
     for (round, at, bench) in todo {
         bar.set_message(known[at].name.clone());
-        machine::wait_until_idle(Duration::from_secs(u64::from(args.quiet)));
-        let sample = sample(&mut contestant, known[at], bench, args.limit).map_err(|why| {
-            let (point, csv) = (&known[at].name, args.csv.display());
-            format!("{point}, {}: {why}\nthe same command goes on from {csv}", bench.name)
-        })?;
+        machine::wait_until_idle(Duration::from_secs(u64::from(args.workers.quiet)));
+        let sample =
+            sample(&mut contestant, known[at], bench, args.workers.limit).map_err(|why| {
+                let (point, csv) = (&known[at].name, args.csv.display());
+                format!("{point}, {}: {why}\nthe same command goes on from {csv}", bench.name)
+            })?;
         record.add(known[at], bench, round, &sample)?;
         bar.inc(1);
     }
