@@ -11,6 +11,7 @@ static BARE: Bare<Allocator> = Bare::new(Allocator::empty());
 global! {
     /// With its own lock (spin).
     Good = LOCKED, |arena| {
+        // SAFETY: the arena is ours alone, and a static does not move.
         unsafe { LOCKED.init(arena.start.expose_provenance(), arena.bytes) };
         Ok(())
     }

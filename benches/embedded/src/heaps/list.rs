@@ -14,11 +14,17 @@ static BUDDY_BARE: Bare<buddy_system_allocator::Heap<32>> =
 
 global! {
     /// linked_list_allocator with its own lock (spinning_top).
-    LinkedList = LIST, |arena| unsafe { LIST.lock().take(arena) }
+    LinkedList = LIST, |arena| {
+        // SAFETY: the arena is ours alone, and this is the first call.
+        unsafe { LIST.lock().take(arena) }
+    }
 }
 global! {
     /// buddy_system_allocator with its own lock (spin).
-    Buddy = BUDDY, |arena| unsafe { BUDDY.lock().take(arena) }
+    Buddy = BUDDY, |arena| {
+        // SAFETY: the arena is ours alone, and this is the first call.
+        unsafe { BUDDY.lock().take(arena) }
+    }
 }
 raw! {
     /// linked_list_allocator without a lock.

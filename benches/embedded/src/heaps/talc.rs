@@ -13,7 +13,10 @@ static BARE: Bare<TalcCell<Manual>> = Bare::new(TalcCell::new(Manual));
 
 global! {
     /// `TalcLock` with spin's mutex.
-    Talc = LOCKED, |arena| unsafe { claim(&mut LOCKED.lock(), arena) }
+    Talc = LOCKED, |arena| {
+        // SAFETY: the arena is ours alone for the life of the process.
+        unsafe { claim(&mut LOCKED.lock(), arena) }
+    }
 }
 raw! {
     /// `TalcCell`: without a lock.
