@@ -4,6 +4,7 @@ use ace_alloc::{
     ClaimError,
     region::{Bounded, Link, LockedHeap, Micro, Mini, RegionHeap, Scale, Wide},
 };
+use ace_alloc_tests::on_every_scale;
 use ace_alloc_tests::random::{Random, cases, seed};
 use ace_alloc_tests::regions::{Memory, Yard};
 use std::{
@@ -12,17 +13,6 @@ use std::{
     ptr::null_mut,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
-
-macro_rules! on_every_scale {
-    ($test:ident) => {
-        $test::<Micro>();
-        $test::<Mini>();
-        $test::<Wide>();
-        $test::<Bounded<Micro>>();
-        $test::<Bounded<Mini>>();
-        $test::<Bounded<Wide>>();
-    };
-}
 
 fn claims<S: Scale>() {
     let memory = Memory::new(64 << 10, 0);

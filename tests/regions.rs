@@ -1,22 +1,12 @@
 //! The heap over regions: what it promises of every block, whatever is asked of it and on every scale; and how
 //! much of a region programs get.
 
-use ace_alloc::region::{Bounded, Link, Micro, Mini, Scale, Wide};
+use ace_alloc::region::{Link, Mini, Scale, Wide};
+use ace_alloc_tests::on_every_scale;
 use ace_alloc_tests::random::{Random, cases, seed};
 use ace_alloc_tests::regions::{Memory, SCALES, Step, Yard, granules, play};
 use linked_list_allocator::Heap as ListHeap;
 use std::{alloc::Layout, ptr::NonNull};
-
-macro_rules! on_every_scale {
-    ($test:ident) => {
-        $test::<Micro>();
-        $test::<Mini>();
-        $test::<Wide>();
-        $test::<Bounded<Micro>>();
-        $test::<Bounded<Mini>>();
-        $test::<Bounded<Wide>>();
-    };
-}
 
 /// Random plans on heaps of one region and of several, of this many bytes each.
 fn plans(bytes: usize, steps: usize, usual: u32) {

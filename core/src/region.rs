@@ -237,8 +237,7 @@ impl<S: Scale> RegionHeap<S> {
     #[cold]
     #[inline(never)]
     fn foreign(&self, block: NonNull<u8>) -> ! {
-        let inside = |ground: &Ground<S>| ground.overlaps(block, 1);
-        let kind = if self.regions().any(|ground| inside(&ground)) {
+        let kind = if self.regions().any(|ground| ground.overlaps(block, 1)) {
             MisuseKind::Interior
         } else {
             MisuseKind::Foreign

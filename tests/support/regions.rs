@@ -9,6 +9,19 @@ use std::{
     ptr::NonNull,
 };
 
+/// Calls a test, a function that is generic over [`ace_alloc::region::Scale`], for each scale there is.
+#[macro_export]
+macro_rules! on_every_scale {
+    ($test:ident) => {
+        $test::<ace_alloc::region::Micro>();
+        $test::<ace_alloc::region::Mini>();
+        $test::<ace_alloc::region::Wide>();
+        $test::<ace_alloc::region::Bounded<ace_alloc::region::Micro>>();
+        $test::<ace_alloc::region::Bounded<ace_alloc::region::Mini>>();
+        $test::<ace_alloc::region::Bounded<ace_alloc::region::Wide>>();
+    };
+}
+
 /// Bytes of a granule.
 pub const GRANULE: usize = 8;
 
