@@ -12,8 +12,8 @@ const PACKAGE: &str = "ace-firmware-boards";
 const PANICKED: i32 = 101;
 /// The checks of an image without interrupts.
 const CHECKS: usize = 7;
-/// Bytes of code that the smallest scale may have beyond a bump heap: what it has, and a twentieth.
-const MICRO_CODE: i64 = 2200;
+/// Bytes of code that the smallest scale may have beyond a bump heap.
+const MICRO_CODE: i64 = 1284;
 /// Bytes of static memory that it may have beside its region.
 const MICRO_STATICS: u64 = 512;
 const MISUSES: &[(&str, &str)] = &[

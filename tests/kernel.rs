@@ -15,8 +15,8 @@ const MISUSED: i32 = 39;
 
 /// What a call of a bounded heap may take, in instructions, at the median and at worst. Where the trace leads depends
 /// a little on where the linker put the memory.
-const MOST_AT_THE_MEDIAN: u64 = 50;
-const MOST_AT_WORST: u64 = 135;
+const MOST_AT_THE_MEDIAN: u64 = 45;
+const MOST_AT_WORST: u64 = 110;
 
 fn folder() -> PathBuf {
     house::root().join("tests/kernel")

@@ -34,9 +34,9 @@ pub use locked::{LockedHeap, OutOfMemory};
 pub use scale::{Bounded, Link, Micro, Mini, Scale, Wide};
 pub use stats::RegionStats;
 
-use crate::misuse::{Misuse, MisuseKind};
-use blocks::granules_of;
-use core::{alloc::Layout, mem::MaybeUninit, ptr::NonNull};
+use crate::misuse::MisuseKind;
+use blocks::{accuse, granules_of, whole};
+use core::{alloc::Layout, hint::cold_path, mem::MaybeUninit, num::NonZero, ptr::NonNull};
 use ground::Ground;
 use scale::GRANULE;
 
@@ -71,15 +71,25 @@ impl<S: Scale> RegionHeap<S> {
     /// The memory is readable and writable, and nobody else's for as long as the heap or a block of it is used.
     pub unsafe fn claim(&mut self, start: *mut u8, bytes: usize) -> Result<usize, ClaimError> {
         let (mut base, mut left) = claim::granules_between(start, bytes)?;
-        if self.regions().any(|region| region.overlaps(base, left)) {
-            return Err(ClaimError::Overlaps);
+        // Where the next region's place is noted.
+        let mut last: Option<Ground<S>> = None;
+        let mut region = self.first;
+        while let Some(ground) = region {
+            if ground.overlaps(base, left) {
+                return Err(ClaimError::Overlaps);
+            }
+            (last, region) = (region, ground.get(|control| control.next));
         }
         let mut usable = 0;
         loop {
             // SAFETY: the caller's promise, and no other region has it.
             match unsafe { Ground::found(base, left) } {
                 Ok((ground, taken)) => {
-                    self.append(ground);
+                    match last {
+                        None => self.first = Some(ground),
+                        Some(last) => last.edit(|control| control.next = Some(ground)),
+                    }
+                    last = Some(ground);
                     usable += ground.get(|control| control.free) * GRANULE;
                     left -= taken;
                     // SAFETY: inside the memory, or its end.
@@ -108,69 +118,81 @@ impl<S: Scale> RegionHeap<S> {
         core::iter::successors(self.first, |region| region.get(|control| control.next))
     }
 
-    fn append(&mut self, ground: Ground<S>) {
-        match self.regions().last() {
-            None => self.first = Some(ground),
-            Some(last) => last.edit(|control| control.next = Some(ground)),
-        }
-    }
-
     /// A block; `None` if there is no memory for it.
-    #[inline(always)]
+    #[inline]
     pub fn allocate(&mut self, layout: Layout) -> Option<NonNull<u8>> {
-        let granules = granules_of(layout.size());
-        // Without caches there is no fast path worth its code.
-        if S::CACHED > 0
-            && layout.align() <= GRANULE
-            && let Some(ground) = self.first
-        {
-            let block = ground.pop(granules);
-            if block != 0 {
-                return Some(ground.start(block));
-            }
-            return self.allocate_warm(ground, layout, granules);
+        match self.cached(layout) {
+            Found::Block(block) => Some(block),
+            Found::Region(ground, granules) => self.allocate_uncached(ground, granules, layout),
+            Found::Nothing => self.allocate_elsewhere(layout),
         }
-        self.allocate_elsewhere(layout)
     }
 
-    #[inline(never)]
-    fn allocate_warm(
-        &mut self,
-        ground: Ground<S>,
-        layout: Layout,
-        granules: usize,
-    ) -> Option<NonNull<u8>> {
-        if granules < S::EXACT {
-            let block = ground.take(granules);
-            if block != 0 {
-                return Some(ground.start(block));
-            }
+    /// HOT: a block that the first region keeps for requests of this size.
+    #[inline(always)]
+    fn cached(&self, layout: Layout) -> Found<S> {
+        let granules = granules_of(layout.size());
+        if S::CACHED == 0 || layout.align() > GRANULE {
+            return Found::Nothing;
         }
-        self.allocate_elsewhere(layout)
+        let Some(ground) = self.first else {
+            cold_path();
+            return Found::Nothing;
+        };
+        if granules >= S::CACHED {
+            let small = granules < S::EXACT;
+            return if small { Found::Region(ground, granules) } else { Found::Nothing };
+        }
+        let block = ground.cache(granules);
+        if block == 0 {
+            return Found::Region(ground, granules);
+        }
+        if !ground.is_cached(block) {
+            cold_path();
+            return Found::Nothing;
+        }
+        ground.take_cached(block, granules);
+        Found::Block(ground.start(block))
+    }
+
+    /// WARM: a block of fewer than [`Scale::EXACT`] granules.
+    #[inline(always)]
+    fn allocate_uncached(
+        &mut self,
+        first: Ground<S>,
+        granules: usize,
+        layout: Layout,
+    ) -> Option<NonNull<u8>> {
+        match first.take(whole(granules)) {
+            None => self.allocate_elsewhere(layout),
+            some => some,
+        }
     }
 
     /// What is long or aligned, or found no place in the first region.
     #[inline(never)]
     fn allocate_elsewhere(&mut self, layout: Layout) -> Option<NonNull<u8>> {
         let (granules, align) = (granules_of(layout.size()), layout.align().div_ceil(GRANULE));
-        for ground in self.regions() {
+        let mut region = self.first;
+        while let Some(ground) = region {
             let cached = if align > 1 { 0 } else { ground.pop(granules) };
-            let block = if cached == 0 { ground.take_any(granules, align) } else { cached };
+            let block = match cached {
+                0 if S::CACHED == 0 => ground.scavenge(whole(granules), align),
+                0 => ground.take_any(whole(granules), align),
+                block => block,
+            };
             if block != 0 {
                 return Some(ground.start(block));
             }
+            region = ground.get(|control| control.next);
         }
-        self.last_resort(layout)
+        self.first?.edit(|control| control.refused = control.refused.wrapping_add(1));
+        if S::BOUNDED || S::CACHED == 0 { None } else { self.last_resort(whole(granules), align) }
     }
 
     #[cold]
     #[inline(never)]
-    fn last_resort(&mut self, layout: Layout) -> Option<NonNull<u8>> {
-        let (granules, align) = (granules_of(layout.size()), layout.align().div_ceil(GRANULE));
-        self.first?.edit(|control| control.refused = control.refused.wrapping_add(1));
-        if S::BOUNDED {
-            return None;
-        }
+    fn last_resort(&mut self, granules: usize, align: usize) -> Option<NonNull<u8>> {
         self.regions().find_map(|ground| {
             ground.flush();
             match ground.scavenge(granules, align) {
@@ -184,24 +206,53 @@ impl<S: Scale> RegionHeap<S> {
     ///
     /// # Safety
     /// `block` was allocated with a layout of this size by this heap, and the caller gives it up.
-    #[inline(always)]
+    #[inline]
     pub unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
         let granules = granules_of(layout.size());
-        if S::CACHED > 0
-            && let Some(ground) = self.first
-        {
-            let before = ground.before(block);
-            if before < ground.get(|control| control.limit) {
-                return ground.free(block, before, granules);
-            }
+        match self.keep(block, granules) {
+            Kept::Yes => {}
+            Kept::Alone(ground, block) => ground.settle(block, granules, 0),
+            Kept::Joined(ground, block, before) => ground.settle(block, granules, before.get()),
+            Kept::Odd => self.deallocate_elsewhere(block, granules),
         }
-        self.deallocate_elsewhere(block, granules);
     }
 
+    /// HOT: keeps a block of the first region for the next request of its size.
+    #[inline(always)]
+    fn keep(&self, block: NonNull<u8>, granules: usize) -> Kept<S> {
+        if S::CACHED == 0 {
+            return Kept::Odd;
+        }
+        let Some(ground) = self.first else {
+            cold_path();
+            return Kept::Odd;
+        };
+        let before = ground.before(block);
+        if before >= ground.get(|control| control.limit) {
+            return Kept::Odd;
+        }
+        let (block, bits) = (before + 1, ground.bits(before));
+        if !ground.is_live(block, bits) {
+            cold_path();
+            return Kept::Odd;
+        }
+        if ground.push(block, granules) {
+            return Kept::Yes;
+        }
+        match NonZero::new(ground.uproot(block, bits)) {
+            None => Kept::Alone(ground, block),
+            Some(before) => Kept::Joined(ground, block, before),
+        }
+    }
+
+    /// The block of another region, or of none.
     #[inline(never)]
     fn deallocate_elsewhere(&mut self, block: NonNull<u8>, granules: usize) {
-        let (ground, before) = self.locate(block);
-        ground.free(block, before, granules);
+        let (ground, block, bits) = self.locate(block);
+        if !ground.push(block, granules) {
+            let before = ground.uproot(block, bits);
+            ground.settle(block, granules, before);
+        }
     }
 
     /// Makes a block longer or shorter where it is. `false`: it stays as it was, and the caller moves it.
@@ -216,37 +267,54 @@ impl<S: Scale> RegionHeap<S> {
         bytes: usize,
     ) -> bool {
         let (old, new) = (granules_of(layout.size()), granules_of(bytes));
-        let (ground, before) = self.locate(block);
-        ground.check(block, before);
-        ground.resize(before + 1, old, new)
+        let (ground, block, _) = self.locate(block);
+        ground.resize(block, whole(old), whole(new))
     }
 
-    /// The region of a block, and the granule before its first.
-    fn locate(&self, block: NonNull<u8>) -> (Ground<S>, usize) {
+    /// The region of a live block, its first granule, and the bits from the one before on. Stops the program
+    /// if it is none.
+    fn locate(&self, block: NonNull<u8>) -> (Ground<S>, usize, usize) {
         let mut region = self.first;
         while let Some(ground) = region {
-            let before = ground.before(block);
-            if before < ground.get(|control| control.limit) {
-                return (ground, before);
+            if ground.has(block) {
+                let before = ground.before(block);
+                if before >= ground.get(|control| control.limit) {
+                    accuse::<S>(MisuseKind::Interior, block);
+                }
+                let bits = ground.bits(before);
+                if !ground.is_live(before + 1, bits) {
+                    accuse::<S>(ground.mistake(before + 1), block);
+                }
+                return (ground, before + 1, bits);
             }
             region = ground.get(|control| control.next);
         }
-        self.foreign(block)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn foreign(&self, block: NonNull<u8>) -> ! {
-        let kind = if self.regions().any(|ground| ground.overlaps(block, 1)) {
-            MisuseKind::Interior
-        } else {
-            MisuseKind::Foreign
-        };
-        S::misuse(Misuse { kind, address: block.addr().get(), block_bytes: 0, owner: 0 })
+        accuse::<S>(MisuseKind::Foreign, block)
     }
 
     /// Puts what the caches hold back where it can join its neighbours. As long as the caches are.
     pub fn trim(&mut self) {
         self.regions().for_each(Ground::flush);
     }
+}
+
+/// What the caches have for a request.
+enum Found<S: Scale> {
+    Block(NonNull<u8>),
+    /// No block. The region to ask for so many granules, which are less than [`Scale::EXACT`].
+    Region(Ground<S>, usize),
+    /// Whatever it is, [`RegionHeap::allocate_elsewhere`] knows.
+    Nothing,
+}
+
+/// What became of a block that was freed.
+enum Kept<S: Scale> {
+    /// It is in a cache.
+    Yes,
+    /// There was no room for it: its region, and its first granule.
+    Alone(Ground<S>, usize),
+    /// Likewise, and there is a free block of that size before it.
+    Joined(Ground<S>, usize, NonZero<usize>),
+    /// It is not the first region's, or not a live block.
+    Odd,
 }

@@ -5,6 +5,7 @@
 
 #[cfg(shuttle)]
 mod scheduled;
+mod spinning;
 
 #[cfg(shuttle)]
 #[cfg(shuttle)]
@@ -18,16 +19,12 @@ pub use portable_atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Orderin
 #[cfg(shuttle)]
 pub use scheduled::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
-/// The lock of platforms that have none of their own: it spins. Fine where the holder can't be
-/// interrupted for long, as on a kernel's CPUs with interrupts off; a hosted platform should wait in the
-/// system instead.
-pub type SpinLock = spin::mutex::SpinMutex<()>;
-
 #[cfg(target_has_atomic = "64")]
 pub use cells::RelaxedU64;
 pub use cells::{RelaxedU8, RelaxedU16, RelaxedU32};
 #[cfg(not(target_has_atomic = "64"))]
 pub use halves::RelaxedU64;
+pub use spinning::SpinLock;
 
 mod cells {
     // The cells that others act upon have 32 bits: route entries, live bits, a chunk's link. Under the

@@ -5,7 +5,7 @@
 
 use super::{
     RegionHeap,
-    blocks::MARK,
+    blocks::{MARK, whole},
     ground::Ground,
     scale::{SMALLEST, Scale, bin_of, bins},
 };
@@ -45,10 +45,6 @@ impl<S: Scale> RegionHeap<S> {
 }
 
 impl<S: Scale> Ground<S> {
-    fn bit(self, granule: usize) -> bool {
-        self.bits(granule) & 1 != 0
-    }
-
     fn audit(self, found: &mut Audit) -> Result<(), Broken> {
         let (first, limit) = self.get(|control| (control.first, control.limit));
         hold((0..first).all(|granule| !self.bit(granule)), "a bit of control data is set", 0)?;
@@ -66,11 +62,10 @@ impl<S: Scale> Ground<S> {
     fn audit_bins(self) -> Result<usize, Broken> {
         let (mut blocks, mut granules) = (0, 0);
         for bin in 0..bins::<S>() {
-            let mut place = Self::head(bin);
+            let mut place = bin;
             let mut block = self.follow(place);
-            let (word, bit) = (bin / usize::BITS as usize, bin % usize::BITS as usize);
-            let set = self.map(word) >> bit & 1 != 0;
-            hold(set == (block != 0), "the map disagrees with the bin", bin)?;
+            let holds = !Self::MAPPED || self.is_mapped(bin) == (block != 0);
+            hold(holds, "the map disagrees with the bin", bin)?;
             while block != 0 {
                 hold(self.place(block) == place, "a link does not lead back", block)?;
                 let size = self.audit_binned(block, bin)?;
@@ -79,10 +74,13 @@ impl<S: Scale> Ground<S> {
             }
         }
         let end = bins::<S>();
-        let last = self.map(end / usize::BITS as usize) >> (end % usize::BITS as usize);
-        hold(last == 1, "the map has no end", end)?;
+        hold(!Self::MAPPED || self.is_mapped(end), "the map has no end", end)?;
         hold(granules == self.get(|control| control.free), "free memory is miscounted", granules)?;
         Ok(blocks)
+    }
+
+    fn is_mapped(self, bin: usize) -> bool {
+        self.map(bin / usize::BITS as usize) >> (bin % usize::BITS as usize) & 1 != 0
     }
 
     /// Size of a block in a bin.
@@ -103,9 +101,9 @@ impl<S: Scale> Ground<S> {
     fn audit_caches(self) -> Result<usize, Broken> {
         let (first, limit) = self.get(|control| (control.first, control.limit));
         let (mut blocks, mut granules) = (0, 0);
-        for size in 0..S::CACHED {
-            let mut block = self.cache(size);
-            hold(block == 0 || size >= SMALLEST, "a cache of no size has a block", size)?;
+        for used in 0..S::CACHED {
+            let (mut block, size) = (self.cache(used), whole(used));
+            hold(block == 0 || used > 0, "a cache of no size has a block", used)?;
             while block != 0 {
                 hold(first <= block && block + size <= limit, "a cached block is outside", block)?;
                 let start = self.bit(block) && self.bit(block + 1);
@@ -114,12 +112,12 @@ impl<S: Scale> Ground<S> {
                 hold(self.size_before(block + 1) == MARK, "a cached block has no mark", block)?;
                 let short = size == SMALLEST && self.size_before(block + SMALLEST) != 0;
                 hold(!short, "a short cached block looks binned", block)?;
-                (blocks, granules) = (blocks + 1, granules + size);
-                hold(granules <= limit, "a cache has no end", size)?;
+                (blocks, granules) = (blocks + 1, granules + used);
+                hold(granules <= limit, "a cache has no end", used)?;
                 block = self.next(block);
             }
         }
-        hold(granules == self.get(|control| control.cached), "caches are miscounted", granules)?;
+        hold(granules == self.get(|control| control.cached()), "caches are miscounted", granules)?;
         Ok(blocks)
     }
 }

@@ -2,8 +2,9 @@
 //! number of steps, but [`Ground::search`].
 
 use super::{
+    blocks::fits,
     ground::Ground,
-    scale::{Scale, bin_of, bins},
+    scale::{SMALLEST, Scale, bin_of, bins},
 };
 
 const WORD_BITS: usize = usize::BITS as usize;
@@ -14,41 +15,79 @@ impl<S: Scale> Ground<S> {
     #[cfg_attr(not(feature = "small-code"), inline)]
     pub fn insert(self, block: usize, granules: usize) {
         let bin = bin_of::<S>(granules);
-        let head = Self::head(bin);
-        let next = self.follow(head);
+        let next = self.follow(bin);
         self.set_size(block, granules);
         self.set_next(block, next);
-        self.set_place(block, head);
-        self.lead(head, block);
+        self.set_place(block, bin);
+        self.lead(bin, block);
         if next == 0 {
-            self.set_map(bin / WORD_BITS, self.map(bin / WORD_BITS) | 1 << (bin % WORD_BITS));
+            self.mark_map(bin);
         } else {
             self.set_place(next, Self::link_of(block));
         }
     }
 
-    /// Takes a block out of its bin. `false`: links and neighbours disagree (R4), and nothing was changed.
+    /// Takes a block out of its bin, and answers its size. Stops the program if links, sizes and neighbours disagree
+    /// (R4).
     #[cfg_attr(feature = "small-code", inline(never))]
     #[cfg_attr(not(feature = "small-code"), inline)]
-    pub fn unlink(self, block: usize) -> bool {
+    pub fn unlink(self, block: usize) -> usize {
         let (next, place) = (self.next(block), self.place(block));
         if S::GUARDED {
             let known = next == 0 || self.leads_back(next, block);
             let limit = Self::link_of(self.get(|control| control.limit));
-            if !known || place >= limit || self.follow(place) != block {
-                return false;
-            }
+            self.expect(known && place < limit && self.follow(place) == block, block);
         }
+        let size = self.checked_size(block);
         self.lead(place, next);
         if next != 0 {
             self.set_place(next, place);
-            return true;
+        } else if Self::MAPPED && place < bins::<S>() {
+            self.clear_map(place);
         }
-        let bin = Self::headed(place);
-        if bin < bins::<S>() {
-            self.set_map(bin / WORD_BITS, self.map(bin / WORD_BITS) & !(1 << (bin % WORD_BITS)));
+        size
+    }
+
+    /// Likewise the first of this bin.
+    #[inline(always)]
+    pub fn unlink_first(self, block: usize, bin: usize) -> usize {
+        self.expect(self.inside(block) && (!S::GUARDED || self.place(block) == bin), block);
+        let (next, size) = (self.next(block), self.checked_size(block));
+        if next == 0 {
+            self.lead(bin, 0);
+            self.clear_map(bin);
+        } else {
+            self.expect(self.leads_back(next, block), block);
+            self.lead(bin, next);
+            self.set_place(next, bin);
         }
-        true
+        size
+    }
+
+    /// The size of a free block, if it has the same at both ends. Else stops the program.
+    #[inline(always)]
+    fn checked_size(self, block: usize) -> usize {
+        let size = self.size(block);
+        if S::GUARDED {
+            let end = block + size;
+            let fits = size >= SMALLEST && end <= self.get(|control| control.limit);
+            self.expect(fits && self.size_before(end) == size, block);
+        }
+        size
+    }
+
+    #[inline(always)]
+    fn mark_map(self, bin: usize) {
+        if Self::MAPPED {
+            let bit = 1 << (bin % WORD_BITS);
+            self.set_map(bin / WORD_BITS, self.map(bin / WORD_BITS) | bit);
+        }
+    }
+
+    #[inline(always)]
+    fn clear_map(self, bin: usize) {
+        let bit = 1 << (bin % WORD_BITS);
+        self.set_map(bin / WORD_BITS, self.map(bin / WORD_BITS) & !bit);
     }
 
     /// Whether the block that follows this one in its bin says so too.
@@ -69,21 +108,31 @@ impl<S: Scale> Ground<S> {
         word * WORD_BITS + found.trailing_zeros() as usize
     }
 
-    /// The first block, by bins, that `fits` says yes to; 0 if there is none. As long as there are blocks.
-    pub fn search(self, granules: usize, fits: &dyn Fn(usize, usize) -> bool) -> usize {
-        let mut bin = self.bin_from(bin_of::<S>(granules));
-        while bin != bins::<S>() {
-            let mut block = self.follow(Self::head(bin));
-            while block != 0 {
-                if fits(block, self.size(block)) {
-                    return block;
-                }
-                let next = self.next(block);
-                self.expect(next == 0 || self.leads_back(next, block), block);
-                block = next;
+    /// The first block, by bins, that has room for so many granules from where it is aligned on, and how many are
+    /// before that; 0 if there is none. As long as there are blocks.
+    pub fn search(self, granules: usize, align: usize) -> (usize, usize) {
+        let mut bin = bin_of::<S>(granules);
+        loop {
+            if Self::MAPPED {
+                bin = self.bin_from(bin);
             }
-            bin = self.bin_from(bin + 1);
+            if bin >= bins::<S>() {
+                return (0, 0);
+            }
+            let mut place = bin;
+            loop {
+                let block = self.follow(place);
+                if block == 0 {
+                    break;
+                }
+                self.expect(self.inside(block) && self.place(block) == place, block);
+                let (size, gap) = (self.size(block), self.gap(block, align));
+                if size >= gap && fits(size - gap, granules) {
+                    return (block, gap);
+                }
+                place = Self::link_of(block);
+            }
+            bin += 1;
         }
-        0
     }
 }

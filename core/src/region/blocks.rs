@@ -18,33 +18,49 @@ pub const MARK: usize = 1;
 /// Frees that found the caches full until these are emptied.
 const STALE: u32 = 4096;
 
-/// Granules of a block of this many bytes, which are at most `isize::MAX`.
+/// Granules that this many bytes need, which are at most `isize::MAX`. Caches go by these.
 #[inline(always)]
 #[expect(clippy::manual_div_ceil, reason = "this can't overflow, and is three instructions less")]
 pub const fn granules_of(bytes: usize) -> usize {
-    const { assert!(SMALLEST == 2) }
     let bytes = if bytes == 0 { 1 } else { bytes };
-    let granules = (bytes + (GRANULE - 1)) / GRANULE;
+    (bytes + (GRANULE - 1)) / GRANULE
+}
+
+/// Granules of the block that so many need.
+#[inline(always)]
+pub const fn whole(granules: usize) -> usize {
+    const { assert!(SMALLEST == 2) }
     // One more where one is too few: without a constant to choose.
     granules + (granules < SMALLEST) as usize
 }
 
 impl<S: Scale> Ground<S> {
-    /// Takes a cached block of exactly this size; 0 if there is none.
+    /// Takes a cached block for exactly so many granules; 0 if there is none.
     #[inline(always)]
     pub fn pop(self, granules: usize) -> usize {
         if granules >= S::CACHED {
             return 0;
         }
         let block = self.cache(granules);
-        if block == 0 {
-            return 0;
+        if block != 0 {
+            self.expect(self.is_cached(block), block);
+            self.take_cached(block, granules);
         }
-        self.expect(self.inside(block) && self.bits(block) & 0b11 == CACHED, block);
-        self.set_cache(granules, self.next(block));
-        self.edit(|control| control.cached -= granules);
-        self.flip(block, CACHED ^ LIVE);
         block
+    }
+
+    /// Whether what the head of a cache leads to is a block that is in one.
+    #[inline(always)]
+    pub fn is_cached(self, block: usize) -> bool {
+        self.inside(block) && self.bits(block) & 0b11 == CACHED
+    }
+
+    /// Makes the first block of a cache a live one.
+    #[inline(always)]
+    pub fn take_cached(self, block: usize, granules: usize) {
+        self.set_cache(granules, self.next(block));
+        self.edit(|control| control.room += granules.cast_signed());
+        self.flip(block, CACHED ^ LIVE);
     }
 
     /// The granule that begins at this address, if it is one of the region's that a block may have: its number
@@ -57,46 +73,29 @@ impl<S: Scale> Ground<S> {
         offset.rotate_right(GRANULE.ilog2()).wrapping_sub(1)
     }
 
-    /// Stops the program unless a live block begins at `address`, after granule `before`; else answers the bits
-    /// from there on.
+    /// Whether a live block begins here; `bits` are those from the granule before on.
     #[inline(always)]
-    pub fn check(self, address: NonNull<u8>, before: usize) -> usize {
-        let bits = self.bits(before);
-        let block = before + 1;
+    pub fn is_live(self, block: usize, bits: usize) -> bool {
         // A last bit is followed by the first of a block that is not in a bin. So 1, 0 is a live block, or, if there
         // is a 1 before it, the second granule of a cached one, which its mark betrays.
         let odd = bits.wrapping_sub(LIVE << 1);
-        if odd & 0b111 != 0 && (odd & 0b110 != 0 || self.size_before(block) == MARK) {
-            self.accuse(address, block);
+        if S::CACHED == 0 {
+            return odd & 0b110 == 0;
         }
-        bits
+        odd & 0b111 == 0 || odd & 0b110 == 0 && self.size_before(block) != MARK
     }
 
-    /// Frees the block that begins at `address`, after granule `before`. Stops the program if no live one does.
+    /// Puts a live block into the cache for so many granules, if there is room.
     #[inline(always)]
-    pub fn free(self, address: NonNull<u8>, before: usize, granules: usize) {
-        let bits = self.check(address, before);
-        let block = before + 1;
-        if self.push(block, granules) {
-            return;
-        }
-        if granules < S::CACHED && !S::BOUNDED {
-            return self.spill(block, granules);
-        }
-        self.give(block, granules, bits & 1 != 0);
-    }
-
-    /// Puts a live block into the cache of its size, if there is room.
-    #[inline(always)]
-    fn push(self, block: usize, granules: usize) -> bool {
+    pub fn push(self, block: usize, granules: usize) -> bool {
         if granules >= S::CACHED {
             return false;
         }
-        let cached = self.get(|control| control.cached) + granules;
-        if cached > self.get(|control| control.budget) {
+        let room = self.get(|control| control.room) - granules.cast_signed();
+        if room < 0 {
             return false;
         }
-        self.edit(|control| control.cached = cached);
+        self.edit(|control| control.room = room);
         // A block of two granules shows its neighbour a set last bit: this tells it from one in a bin (R2).
         self.set_size_before(block + SMALLEST, 0);
         self.set_size_before(block + 1, MARK);
@@ -106,20 +105,22 @@ impl<S: Scale> Ground<S> {
         true
     }
 
-    /// WARM: takes a block of fewer than [`Scale::EXACT`] granules out of the bins; 0 if none will do.
+    /// WARM: takes a block of fewer than [`Scale::EXACT`] granules out of the bins.
     #[inline(always)]
-    pub fn take(self, granules: usize) -> usize {
+    pub fn take(self, granules: usize) -> Option<NonNull<u8>> {
         self.note_missed(granules);
-        let mut block = self.follow(Self::head(granules));
+        let mut bin = granules;
+        let mut block = self.follow(bin);
         if block == 0 {
             // Not from the bin in between: a block of one granule could not be told from the others.
-            let bin = self.bin_from(bin_above::<S>(granules + SMALLEST));
+            bin = self.bin_from(bin_above::<S>(granules + SMALLEST));
             if bin == bins::<S>() {
-                return 0;
+                return None;
             }
-            block = self.follow(Self::head(bin));
+            block = self.follow(bin);
         }
-        self.carve(block, 0, granules)
+        let size = self.unlink_first(block, bin);
+        Some(self.start(self.carve(block, size, 0, granules)))
     }
 
     /// Takes a block of any size whose first byte is at a multiple of `align` granules, a power of two.
@@ -130,14 +131,14 @@ impl<S: Scale> Ground<S> {
         if granules + spare > S::Link::MOST {
             return 0;
         }
-        let own = self.follow(Self::head(bin_of::<S>(granules)));
+        let own = self.follow(bin_of::<S>(granules));
         let mut block = if align > 1 { 0 } else { own };
         if block == 0 || granules >= S::EXACT && !fits(self.size(block), granules) {
             let bin = self.bin_from(bin_above::<S>(granules + spare));
             if bin == bins::<S>() {
                 return 0;
             }
-            block = self.follow(Self::head(bin));
+            block = self.follow(bin);
         }
         self.carve_any(block, self.gap(block, align), granules)
     }
@@ -145,23 +146,13 @@ impl<S: Scale> Ground<S> {
     /// Looks at every free block that is large enough.
     #[cold]
     pub fn scavenge(self, granules: usize, align: usize) -> usize {
-        if granules > S::Link::MOST {
-            return 0;
-        }
-        let behind = |block, size| {
-            let gap = self.gap(block, align);
-            gap <= size && fits(size - gap, granules)
-        };
-        let block = self.search(granules, &behind);
-        if block == 0 {
-            return 0;
-        }
-        self.carve_any(block, self.gap(block, align), granules)
+        let (block, gap) = self.search(granules, align);
+        if block == 0 { 0 } else { self.carve_any(block, gap, granules) }
     }
 
     /// Granules from a free block's start to the first place that is aligned and leaves a whole block before it,
     /// or none.
-    fn gap(self, block: usize, align: usize) -> usize {
+    pub fn gap(self, block: usize, align: usize) -> usize {
         let first = self.start(block).addr().get() / GRANULE;
         let gap = first.wrapping_neg() & (align - 1);
         if gap == 1 { gap + align } else { gap }
@@ -169,14 +160,13 @@ impl<S: Scale> Ground<S> {
 
     #[inline(never)]
     fn carve_any(self, block: usize, gap: usize, granules: usize) -> usize {
-        self.carve(block, gap, granules)
+        let size = self.unlink(block);
+        self.carve(block, size, gap, granules)
     }
 
-    /// Makes a live block inside one in a bin: `gap` granules stay free before it, the rest behind it.
+    /// Makes a live block inside one that was just in a bin: `gap` granules stay free before it, the rest behind it.
     #[inline(always)]
-    fn carve(self, block: usize, gap: usize, granules: usize) -> usize {
-        let size = self.size(block);
-        self.expect(self.agrees(block, size) && self.unlink(block), block);
+    fn carve(self, block: usize, size: usize, gap: usize, granules: usize) -> usize {
         self.edit(|control| {
             control.free -= granules;
             control.note();
@@ -196,59 +186,76 @@ impl<S: Scale> Ground<S> {
         live
     }
 
-    /// Gives a live block back to the bins, joined with its free neighbours. `joins`: the bit before it is set.
+    /// Clears the first bit of a live block, and that before it if it is the last of a free one, whose size is the
+    /// answer; else zero. `bits`: from the granule before the block on.
+    #[inline(always)]
+    pub fn uproot(self, block: usize, bits: usize) -> usize {
+        // Zero, too, if what ends there is cached.
+        let before = if bits & 1 == 0 { 0 } else { self.size_before(block) };
+        let joins = if S::CACHED == 0 { bits & 1 != 0 } else { before != 0 };
+        self.flip(block - 1, if joins { 0b11 } else { 0b10 });
+        before
+    }
+
+    /// WARM: [`Ground::give`] for a block of which so many granules were used, and that its cache has no room for.
+    #[inline(always)]
+    pub fn settle(self, block: usize, granules: usize, before: usize) {
+        if S::BOUNDED {
+            // Of this path, too, every instruction counts.
+            return self.give_here(block, whole(granules), before);
+        }
+        self.give(block, whole(granules), before);
+        if granules < S::CACHED {
+            self.edit(|control| control.spilled = control.spilled.wrapping_add(1));
+            if self.get(|control| control.spilled).is_multiple_of(STALE) {
+                // Blocks that are cached but not asked for make way now and then.
+                self.flush();
+            }
+        }
+    }
+
+    /// Gives back a block that was uprooted, joined with its free neighbours. `before`: the size of the one before it,
+    /// or zero.
     #[inline(never)]
-    pub fn give(self, block: usize, granules: usize, joins: bool) {
-        let (mut first, mut end) = (block, block + granules);
+    pub fn give(self, block: usize, granules: usize, before: usize) {
+        self.give_here(block, granules, before);
+    }
+
+    #[inline(always)]
+    fn give_here(self, block: usize, granules: usize, before: usize) {
         self.edit(|control| {
             control.free += granules;
             control.note();
         });
-        // The bit before the block, and its own.
-        let mut flip = 0b10;
-        if joins {
-            let size = self.size_before(block);
-            if size != 0 {
-                first = block.wrapping_sub(size);
-                self.expect(
-                    self.inside(first)
-                        && (!S::GUARDED || self.size(first) == size)
-                        && self.unlink(first),
-                    block,
-                );
-                flip = 0b11;
-            }
+        let first = block.wrapping_sub(before);
+        if before != 0 {
+            self.expect(self.inside(first), block);
+            let size = self.unlink(first);
+            self.expect(!S::GUARDED || size == before, block);
         }
-        self.flip(block - 1, flip);
-        if self.bits(end) & 1 == 0 {
-            let size = self.size(end);
-            let free = end;
-            end += size;
-            self.expect(self.agrees(free, size) && self.unlink(free), free);
-        } else {
+        let mut end = block + granules;
+        if self.bit(end) {
             self.flip_one(end - 1);
+        } else {
+            end += self.unlink(end);
         }
         self.insert(first, end - first);
     }
 
     /// Makes a live block longer or shorter where it is. `false`: it stays as it was.
     pub fn resize(self, block: usize, old: usize, new: usize) -> bool {
-        let end = block + old;
-        let mut next = 0;
-        if self.bits(end) & 1 == 0 {
-            next = self.size(end);
-            self.expect(self.agrees(end, next), end);
-        }
         if old == new {
             return true;
         }
+        let end = block + old;
+        let next = if self.bit(end) { 0 } else { self.size(end) };
         if new > old && !fits(next, new - old) || new < old && old - new < SMALLEST && next == 0 {
             return false;
         }
-        if next != 0 {
-            self.expect(self.unlink(end), end);
-        } else {
+        if next == 0 {
             self.flip_one(end - 1);
+        } else {
+            self.unlink(end);
         }
         let rest = old + next - new;
         if rest == 0 {
@@ -266,13 +273,14 @@ impl<S: Scale> Ground<S> {
     /// Puts everything cached into the bins.
     #[cold]
     pub fn flush(self) {
-        for granules in SMALLEST..S::CACHED {
+        for granules in 1..S::CACHED {
             loop {
                 let block = self.pop(granules);
                 if block == 0 {
                     break;
                 }
-                self.give(block, granules, self.bits(block - 1) & 1 != 0);
+                let before = self.uproot(block, self.bits(block - 1));
+                self.give(block, whole(granules), before);
             }
         }
     }
@@ -285,50 +293,28 @@ impl<S: Scale> Ground<S> {
         }
     }
 
-    /// WARM: [`Ground::give`] for a size whose cache was full. Now and then blocks that are cached but not asked for
-    /// make way.
-    #[inline(never)]
-    fn spill(self, block: usize, granules: usize) {
-        self.edit(|control| control.spilled = control.spilled.wrapping_add(1));
-        if self.get(|control| control.spilled).is_multiple_of(STALE) {
-            self.flush();
-        }
-        self.give(block, granules, self.bits(block - 1) & 1 != 0);
-    }
-
-    /// Stops the program: this is not the start of a live block.
+    /// What it is to take this granule for the first of a live block.
     #[cold]
-    #[inline(never)]
-    fn accuse(self, address: NonNull<u8>, granule: usize) -> ! {
-        let kind = if granule == self.get(|control| control.limit) {
+    pub fn mistake(self, granule: usize) -> MisuseKind {
+        if granule == self.get(|control| control.limit) {
             MisuseKind::Foreign
         } else if self.is_free(granule) {
             MisuseKind::DoubleFree
         } else {
             MisuseKind::Interior
-        };
-        S::misuse(Misuse { kind, address: address.addr().get(), block_bytes: 0, owner: 0 })
+        }
     }
 
     /// Whether a block in a bin has this granule, or a cached one begins with it.
     fn is_free(self, granule: usize) -> bool {
         let mut end = granule;
-        while self.bits(end) & 1 == 0 {
+        while !self.bit(end) {
             end += 1;
         }
         // What is found is the last of a block in a bin, or the first of another: 1, 1 if that is cached, and then
         // its mark is what is read.
         let is_edge = end == self.get(|control| control.limit);
         !is_edge && self.bits(end) & 0b11 == 0b11 && self.size_before(end + 1) > end - granule
-    }
-
-    /// Whether the size at a free block's end is the one at its start.
-    #[inline(always)]
-    fn agrees(self, block: usize, size: usize) -> bool {
-        !S::GUARDED
-            || size >= SMALLEST
-                && size <= self.get(|control| control.limit) - block
-                && self.size_before(block + size) == size
     }
 
     /// Whether a link leads to where blocks can be.
@@ -348,13 +334,20 @@ impl<S: Scale> Ground<S> {
     #[cold]
     #[inline(never)]
     fn corrupt(self, block: usize) -> ! {
-        let address = self.base().addr().get().wrapping_add(block.wrapping_mul(GRANULE));
-        S::misuse(Misuse { kind: MisuseKind::Corrupt, address, block_bytes: 0, owner: 0 })
+        let offset = block.wrapping_mul(GRANULE);
+        accuse::<S>(MisuseKind::Corrupt, self.base().map_addr(|base| base.saturating_add(offset)))
     }
+}
+
+/// Stops the program.
+#[cold]
+#[inline(never)]
+pub fn accuse<S: Scale>(kind: MisuseKind, address: NonNull<u8>) -> ! {
+    S::misuse(Misuse { kind, address: address.addr().get(), block_bytes: 0, owner: 0 })
 }
 
 /// Whether a free block of `size` can hold one of this many granules, and what is left is none or a block.
 #[inline(always)]
-const fn fits(size: usize, granules: usize) -> bool {
+pub const fn fits(size: usize, granules: usize) -> bool {
     size == granules || size >= granules + SMALLEST
 }

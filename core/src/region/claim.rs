@@ -1,7 +1,7 @@
 //! Memory becomes a region. Floor: annex.
 
 use super::{
-    ground::{Control, Ground},
+    ground::Ground,
     scale::{GRANULE, Link, SMALLEST, Scale, bins},
 };
 use crate::{ace::Larder, claim::ClaimError};
@@ -21,11 +21,6 @@ pub fn granules_between(start: *mut u8, bytes: usize) -> Result<(NonNull<u8>, us
 }
 
 impl<S: Scale> Ground<S> {
-    /// Granules of a region that its edge and control data take.
-    fn overhead(granules: usize) -> usize {
-        Self::control_bytes(granules).div_ceil(GRANULE)
-    }
-
     /// Makes a region of this memory: of as many granules as links reach, if there are more. Answers its
     /// granules, control data included.
     ///
@@ -34,37 +29,29 @@ impl<S: Scale> Ground<S> {
     /// the region is used.
     pub unsafe fn found(base: NonNull<u8>, granules: usize) -> Result<(Self, usize), ClaimError> {
         let granules = granules.min(S::Link::MOST);
-        let first = Self::overhead(granules);
+        let first = Self::control_granules(granules);
         if granules < first + SMALLEST {
             return Err(ClaimError::TooSmall);
         }
         // SAFETY: the caller's promise; the control data fits, as was just seen.
         let ground = unsafe { Self::at(base) };
-        // SAFETY: as above; all zero is "no block" for heads, map and bits.
+        // SAFETY: as above; all zero is "no block" for heads, map and bits, and valid in each field of `Control`.
         unsafe { base.write_bytes(0, first * GRANULE) };
         let free = granules - first;
-        let control = Control {
-            next: None,
-            first,
-            limit: granules,
-            free: 0,
-            low: free,
-            cached: 0,
-            budget: free >> S::CACHE_SHIFT,
-            missed: 0,
-            spilled: 0,
-            refused: 0,
-            larder: Larder::new(S::CACHE_SHIFT as u8),
-        };
-        // SAFETY: as above; `base` is aligned for it.
-        unsafe { ground.control().write(control) };
-        let end = bins::<S>();
-        ground.set_map(end / usize::BITS as usize, 1 << (end % usize::BITS as usize));
+        ground.edit(|control| {
+            (control.first, control.limit, control.low) = (first, granules, usize::MAX);
+            if S::CACHED > 0 {
+                control.larder = Larder::new(S::CACHE_SHIFT as u8);
+                control.budget = free >> S::CACHE_SHIFT;
+                control.room = control.budget.cast_signed();
+            }
+        });
+        if Self::MAPPED {
+            let end = bins::<S>();
+            ground.set_map(end / usize::BITS as usize, 1 << (end % usize::BITS as usize));
+        }
         ground.flip(granules, 0b11);
-        // All of it looks live, until it is given.
-        ground.flip_one(first);
-        ground.give(first, free, false);
-        ground.edit(|control| control.low = free);
+        ground.give(first, free, 0);
         Ok((ground, granules))
     }
 
@@ -72,6 +59,12 @@ impl<S: Scale> Ground<S> {
     pub fn overlaps(self, base: NonNull<u8>, granules: usize) -> bool {
         let (own, other) = (self.base().addr().get(), base.addr().get());
         let own_bytes = self.get(|control| control.limit) * GRANULE;
-        if other < own { own - other < granules * GRANULE } else { other - own < own_bytes }
+        other.wrapping_sub(own) < own_bytes || own.wrapping_sub(other) < granules * GRANULE
+    }
+
+    /// Whether an address is this region's.
+    pub fn has(self, address: NonNull<u8>) -> bool {
+        let offset = address.addr().get().wrapping_sub(self.base().addr().get());
+        offset / GRANULE < self.get(|control| control.limit)
     }
 }

@@ -1,7 +1,7 @@
 //! One region as raw memory: its control data, its bits, its free blocks. Floor: annex.
 //!
 //! ```text
-//! | Control | words of the map | heads of bins | heads of caches | bits | granules .......... | edge |
+//! | heads of bins | Control | words of the map | heads of caches | bits | granules .......... | edge |
 //! ```
 //!
 //! A block is a run of two granules or more. There is one bit a granule:
@@ -19,7 +19,7 @@
 //! * R2 A block in a bin of size `n` holds, as links: the next block, the place of the link that leads to this one (in
 //!   the block before, or the bin's head), `n`; and `n` again at its end. A cached one: the next; 1
 //!   at the end of its first granule; and, if it has but two granules, 0 at its end.
-//! * R3 A bit of the map is set if and only if the bin has a block. The bit past the last bin's always is: there a
+//! * R3 If there is a map: a bit of it is set if and only if the bin has a block. The bit past the last bin's always is: there a
 //!   search ends.
 //! * R4 Between calls every granule number in control data and in free blocks is one of R1's. A program that
 //!   writes to memory that it has given up breaks this; what is read there is compared with the bits, or with
@@ -27,7 +27,7 @@
 
 use super::scale::{GRANULE, Link, Scale, bins};
 use crate::ace::Larder;
-use core::{marker::PhantomData, ptr::NonNull};
+use core::{marker::PhantomData, mem::replace, ptr::NonNull};
 
 /// What a region knows about itself, at its start. Sizes in granules.
 #[repr(C)]
@@ -43,10 +43,10 @@ pub struct Control<S: Scale> {
     pub free: usize,
     /// The least that `free` ever was; not kept in a bounded scale.
     pub low: usize,
-    /// In caches.
-    pub cached: usize,
-    /// The most that may be.
+    /// The most that the caches may hold.
     pub budget: usize,
+    /// What they may have besides what they hold. Less than nothing after the budget has shrunk.
+    pub room: isize,
     /// Requests of a cached size that found no cached block.
     pub missed: u32,
     /// Frees of a cached size that found the caches full.
@@ -64,8 +64,16 @@ impl<S: Scale> Control<S> {
     pub fn note(&mut self) {
         if !S::BOUNDED {
             self.low = self.low.min(self.free);
-            self.budget = self.free >> self.larder.share();
         }
+        if !S::BOUNDED && S::CACHED > 0 {
+            let before = replace(&mut self.budget, self.free >> self.larder.share());
+            self.room += self.budget.cast_signed() - before.cast_signed();
+        }
+    }
+
+    /// In caches, as far as it was used.
+    pub fn cached(&self) -> usize {
+        (self.budget.cast_signed() - self.room).cast_unsigned()
     }
 }
 
@@ -90,17 +98,22 @@ impl<S: Scale> PartialEq for Ground<S> {
 
 impl<S: Scale> Ground<S> {
     const LINK: usize = size_of::<S::Link>();
-    const MAP: usize = size_of::<Control<S>>();
+    const WORD: usize = size_of::<usize>();
+    /// Heads come first: so a bin's number is that of its head's place.
+    const CONTROL: usize = (bins::<S>() * Self::LINK).next_multiple_of(align_of::<Control<S>>());
+    const MAP: usize = Self::CONTROL + size_of::<Control<S>>();
+    /// Whether a map says which bins have blocks. A scale without caches is for the least code: there bins are looked
+    /// at one by one.
+    pub const MAPPED: bool = S::CACHED > 0;
     /// Words of the map: it has one bit more than there are bins.
-    pub const WORDS: usize = bins::<S>() / usize::BITS as usize + 1;
-    const HEADS: usize = Self::MAP + Self::WORDS * size_of::<usize>();
-    const CACHES: usize = Self::HEADS + bins::<S>() * Self::LINK;
-    const BITS: usize = Self::CACHES + S::CACHED * Self::LINK;
+    pub const WORDS: usize = if Self::MAPPED { bins::<S>() / usize::BITS as usize + 1 } else { 0 };
+    const CACHES: usize = Self::MAP + Self::WORDS * Self::WORD;
+    const BITS: usize = (Self::CACHES + S::CACHED * Self::LINK).next_multiple_of(Self::WORD);
 
-    /// Bytes of control data of a region with this many granules, edge and control included. Bits are read two
-    /// bytes at a time.
-    pub const fn control_bytes(granules: usize) -> usize {
-        Self::BITS + granules / 8 + 2
+    /// Granules of control data of a region with so many granules, those of edge and control included. Bits are read
+    /// and written by words, or two bytes at a time.
+    pub const fn control_granules(granules: usize) -> usize {
+        (Self::BITS + Self::WORD + GRANULE + granules / 8) / GRANULE
     }
 
     /// The region that begins here.
@@ -128,7 +141,7 @@ impl<S: Scale> Ground<S> {
     /// Control data.
     #[inline(always)]
     pub fn control(self) -> NonNull<Control<S>> {
-        self.base.cast()
+        self.byte(Self::CONTROL).cast()
     }
 
     /// A copy of a field of the control data, or of all.
@@ -180,23 +193,10 @@ impl<S: Scale> Ground<S> {
         unsafe { at.cast::<S::Link>().write(S::Link::to(granule)) };
     }
 
-    /// Where the link to a bin's first block is: the number of its place.
-    #[inline(always)]
-    pub fn head(bin: usize) -> usize {
-        debug_assert!(bin < bins::<S>());
-        Self::HEADS / Self::LINK + bin
-    }
-
     /// Where a free block's link to the next one is.
     #[inline(always)]
     pub fn link_of(block: usize) -> usize {
         block * const { GRANULE / Self::LINK }
-    }
-
-    /// The bin whose head this place is; a number that no bin has if it is in a block.
-    #[inline(always)]
-    pub fn headed(place: usize) -> usize {
-        place.wrapping_sub(Self::HEADS / Self::LINK)
     }
 
     /// The block that the link at this place leads to; 0 for none.
@@ -294,11 +294,30 @@ impl<S: Scale> Ground<S> {
         unsafe { at.write_unaligned(word.to_le()) };
     }
 
-    /// Flips one bit.
+    /// The word of the bits that has this granule's.
     #[inline(always)]
+    fn word_of_bits(self, granule: usize) -> NonNull<usize> {
+        // SAFETY: `at`; callers stay inside, and the bits fill whole words.
+        unsafe { self.byte(Self::BITS).cast().add(granule / usize::BITS as usize) }
+    }
+
+    /// One bit.
+    #[inline(always)]
+    pub fn bit(self, granule: usize) -> bool {
+        // SAFETY: as for `word_of_bits`.
+        let word = usize::from_le(unsafe { self.word_of_bits(granule).read() });
+        word & (1 << (granule % usize::BITS as usize)) != 0
+    }
+
+    /// Flips one bit.
+    #[cfg_attr(feature = "small-code", inline(never))]
+    #[cfg_attr(not(feature = "small-code"), inline(always))]
     pub fn flip_one(self, granule: usize) {
-        let at = self.byte(Self::BITS + granule / 8);
-        // SAFETY: as for `bits`.
-        unsafe { at.write(at.read() ^ (1 << (granule % 8))) };
+        let at = self.word_of_bits(granule);
+        // SAFETY: as for `bit`.
+        let word = usize::from_le(unsafe { at.read() });
+        let word = word ^ (1 << (granule % usize::BITS as usize));
+        // SAFETY: as for `bit`.
+        unsafe { at.write(word.to_le()) };
     }
 }

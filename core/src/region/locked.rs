@@ -1,11 +1,16 @@
 //! The region heap behind a lock: a global allocator. Floor: annex.
 
-use super::{RegionHeap, RegionStats, Scale, Wide, blocks::granules_of};
+use super::{
+    Found, Kept, RegionHeap, RegionStats, Scale, Wide,
+    blocks::{granules_of, whole},
+    ground::Ground,
+};
 use crate::{ace::Reason, claim::ClaimError, sync::SpinLock};
 use core::{
     alloc::{GlobalAlloc, Layout},
     hint::assert_unchecked,
     mem::MaybeUninit,
+    num::NonZero,
     ptr::{NonNull, null_mut},
 };
 use lock_api::{Mutex, MutexGuard, RawMutex};
@@ -80,13 +85,73 @@ impl<L: RawMutex, S: Scale> LockedHeap<L, S> {
         self.lock().turn(now_ms)
     }
 
+    // The slow halves of `alloc` and `dealloc` take the guard with them, so that the fast ones have nothing to do
+    // after them, and need no frame.
+
+    #[inline(never)]
+    fn alloc_uncached(
+        &self,
+        heap: MutexGuard<'_, L, RegionHeap<S>>,
+        layout: Layout,
+        first: Ground<S>,
+        granules: usize,
+    ) -> *mut u8 {
+        match first.take(whole(granules)) {
+            Some(block) => block.as_ptr(),
+            None => self.alloc_elsewhere(heap, layout),
+        }
+    }
+
+    #[inline(never)]
+    fn alloc_elsewhere(
+        &self,
+        mut heap: MutexGuard<'_, L, RegionHeap<S>>,
+        layout: Layout,
+    ) -> *mut u8 {
+        let block = heap.allocate_elsewhere(layout);
+        drop(heap);
+        block.map_or_else(|| self.ask(layout), NonNull::as_ptr)
+    }
+
+    #[inline(never)]
+    fn dealloc_alone(
+        heap: MutexGuard<'_, L, RegionHeap<S>>,
+        ground: Ground<S>,
+        block: usize,
+        granules: usize,
+    ) {
+        ground.settle(block, granules, 0);
+        drop(heap);
+    }
+
+    #[inline(never)]
+    fn dealloc_joined(
+        heap: MutexGuard<'_, L, RegionHeap<S>>,
+        ground: Ground<S>,
+        block: usize,
+        granules: usize,
+        before: NonZero<usize>,
+    ) {
+        ground.settle(block, granules, before.get());
+        drop(heap);
+    }
+
+    #[inline(never)]
+    fn dealloc_elsewhere(
+        mut heap: MutexGuard<'_, L, RegionHeap<S>>,
+        block: NonNull<u8>,
+        granules: usize,
+    ) {
+        heap.deallocate_elsewhere(block, granules);
+    }
+
     #[cold]
     #[inline(never)]
     fn ask(&self, layout: Layout) -> *mut u8 {
         let mut heap = self.lock();
         loop {
             // Another may have freed something meanwhile.
-            if let Some(block) = heap.allocate(layout) {
+            if let Some(block) = heap.allocate_elsewhere(layout) {
                 return block.as_ptr();
             }
             if !(self.out_of_memory)(&mut heap, layout) {
@@ -103,21 +168,37 @@ unsafe impl<L: RawMutex, S: Scale> GlobalAlloc for LockedHeap<L, S> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the contract of `alloc`.
         unsafe { assert_unchecked(layout.size() != 0) };
-        let block = self.lock().allocate(layout);
-        block.map_or_else(|| self.ask(layout), NonNull::as_ptr)
+        if S::CACHED == 0 {
+            return self.ask(layout);
+        }
+        let heap = self.lock();
+        match heap.cached(layout) {
+            Found::Block(block) => block.as_ptr(),
+            Found::Region(ground, granules) => self.alloc_uncached(heap, layout, ground, granules),
+            Found::Nothing => self.alloc_elsewhere(heap, layout),
+        }
     }
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: a block was allocated with this layout, and there the contract is that it is not of size zero.
         unsafe { assert_unchecked(layout.size() != 0) };
-        let mut heap = self.lock();
-        // SAFETY: a block that was allocated is not null; the caller's promise.
-        unsafe { heap.deallocate(NonNull::new_unchecked(block), layout) };
+        // SAFETY: a block that was allocated is not null.
+        let block = unsafe { NonNull::new_unchecked(block) };
+        let granules = granules_of(layout.size());
+        let heap = self.lock();
+        match heap.keep(block, granules) {
+            Kept::Yes => {}
+            Kept::Alone(ground, block) => Self::dealloc_alone(heap, ground, block, granules),
+            Kept::Joined(ground, block, before) => {
+                Self::dealloc_joined(heap, ground, block, granules, before);
+            }
+            Kept::Odd => Self::dealloc_elsewhere(heap, block, granules),
+        }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        if granules_of(bytes) == granules_of(layout.size()) {
+        if whole(granules_of(bytes)) == whole(granules_of(layout.size())) {
             return block;
         }
         // SAFETY: a block that was allocated is not null; the caller's promise.

@@ -83,7 +83,7 @@ pub enum Micro {}
 
 impl Scale for Micro {
     type Link = u16;
-    const EXACT: usize = 32;
+    const EXACT: usize = 4;
     const CACHED: usize = 0;
 
     fn misuse(misuse: Misuse) -> ! {
@@ -151,21 +151,22 @@ pub const fn bin_of<S: Scale>(granules: usize) -> usize {
         assert!(S::EXACT.is_power_of_two() && S::EXACT >= 4, "exact bins: a power of two");
         assert!(S::CACHED <= S::EXACT, "caches are for sizes that have a bin each");
     }
-    if granules < S::EXACT { granules } else { log_bin::<S>(granules) }
+    // Below four, too, no two sizes have the same logarithmic bin.
+    if S::EXACT > 4 && granules < S::EXACT { granules } else { log_bin::<S>(granules) }
 }
 
-#[inline]
+#[inline(always)]
 const fn log_bin<S: Scale>(granules: usize) -> usize {
-    // The highest bits, in which the topmost is set, count the steps of a doubling.
-    let zeros = granules.leading_zeros();
-    let steps = granules << zeros >> (usize::BITS - 1 - STEP_BITS);
-    steps + const { exact_steps::<S>() } - ((zeros as usize) << STEP_BITS)
+    // The topmost bit counts doublings; that and the bits below it their steps. Shifted so that each use of the
+    // logarithm takes it as the processor finds it.
+    let log = granules.ilog2();
+    let steps = granules << STEP_BITS >> log;
+    steps + ((log as usize) << STEP_BITS) - const { before_logs::<S>() }
 }
 
-/// What the bin of [`Scale::EXACT`] granules has besides its steps and zeros.
-const fn exact_steps<S: Scale>() -> usize {
-    let zeros = S::EXACT.leading_zeros() as usize;
-    S::EXACT + (zeros << STEP_BITS) - (1 << STEP_BITS)
+/// What the sum of steps and doublings is too large by.
+const fn before_logs<S: Scale>() -> usize {
+    (1 << STEP_BITS) + ((S::EXACT.ilog2() as usize) << STEP_BITS) - S::EXACT
 }
 
 /// The first bin of which every block has at least this many granules.

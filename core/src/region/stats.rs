@@ -2,12 +2,13 @@
 
 use super::{
     RegionHeap,
-    ground::Ground,
+    ground::{Control, Ground},
     scale::{GRANULE, Scale, bins},
 };
 use core::iter::successors;
 
-/// Snapshot of a region heap, in bytes. Found in a constant number of steps a region.
+/// Snapshot of a region heap, in bytes. Found in a constant number of steps a region, and one for each cached block of
+/// which eight bytes at most were used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RegionStats {
     /// Regions.
@@ -38,13 +39,13 @@ impl<S: Scale> RegionHeap<S> {
     pub fn stats(&self) -> RegionStats {
         let mut stats = RegionStats::default();
         for ground in self.regions() {
+            let cached = ground.cached_granules();
             ground.get(|control| {
                 stats.regions += 1;
                 stats.claimed += control.limit * GRANULE;
                 stats.control += control.first * GRANULE;
-                stats.live +=
-                    (control.limit - control.first - control.free - control.cached) * GRANULE;
-                stats.cached += control.cached * GRANULE;
+                stats.live += (control.limit - control.first - control.free - cached) * GRANULE;
+                stats.cached += cached * GRANULE;
                 stats.free += control.free * GRANULE;
                 stats.least_free += control.low * GRANULE;
                 stats.missed += u64::from(control.missed);
@@ -55,7 +56,8 @@ impl<S: Scale> RegionHeap<S> {
         stats
     }
 
-    /// The largest free block in bytes, caches left alone. Looks at every free block of the last bin.
+    /// The largest free block in bytes, caches left alone. Looks at every bin, and at every block of
+    /// the last that has some.
     #[must_use]
     pub fn largest_free(&self) -> usize {
         self.regions().map(Ground::largest).max().unwrap_or(0) * GRANULE
@@ -63,13 +65,18 @@ impl<S: Scale> RegionHeap<S> {
 }
 
 impl<S: Scale> Ground<S> {
+    fn cached_granules(self) -> usize {
+        let next = |block: &usize| Some(self.next(*block)).filter(|next| *next != 0);
+        // Caches count what was used of a block; of the smallest that was one granule less.
+        let first = if S::CACHED > 1 { self.cache(1) } else { 0 };
+        let unused = successors(Some(first).filter(|block| *block != 0), next).count();
+        self.get(Control::cached) + unused
+    }
+
     fn largest(self) -> usize {
-        let filled = |bin| Some(self.bin_from(bin + 1)).filter(|next| *next != bins::<S>());
-        let last = successors(filled(0), |bin| filled(*bin)).last();
-        let first = last.map_or(0, |bin| self.follow(Self::head(bin)));
-        let blocks = successors(Some(first).filter(|block| *block != 0), |block| {
-            Some(self.next(*block)).filter(|next| *next != 0)
-        });
+        let heads = (0..bins::<S>()).rev().map(|bin| self.follow(bin));
+        let first = heads.into_iter().find(|block| *block != 0);
+        let blocks = successors(first, |block| Some(self.next(*block)).filter(|next| *next != 0));
         blocks.map(|block| self.size(block)).max().unwrap_or(0)
     }
 }

@@ -20,7 +20,7 @@ impl<S: Scale> Ground<S> {
         let stock = self.get(|control| Stock {
             turned_away: control.missed.wrapping_add(control.spilled),
             refused: control.refused,
-            cached: control.cached,
+            cached: control.cached(),
             free: control.free,
             total: control.limit - control.first,
         });
