@@ -68,6 +68,8 @@ pub struct Pool {
     chunks_swept: usize,
     /// Refaulted bytes that ACE has seen.
     refaults_seen: u64,
+    /// Bytes that were in use or dirty at the last turn.
+    extent_seen: usize,
     huge: HugeTable,
     large: BlockStats,
     /// First heap record that waits for a thread (number + 1; 0 = none), and records ever made.
@@ -99,7 +101,7 @@ pub struct Shared<P: Platform> {
     pub threads: P::Threads,
     /// Numbers that may change.
     pub dials: Dials,
-    /// Times that memory was given back, as far as threads care.
+    /// Times that memory was given back or was to be, as far as threads care.
     pub purges: RelaxedU32,
     /// What threads told ACE in numbers.
     pub board: Board,
@@ -155,6 +157,7 @@ impl<P: Platform> Shared<P> {
             chunk_run: 0..0,
             chunks_swept: 0,
             refaults_seen: 0,
+            extent_seen: 0,
             huge: HugeTable::new(),
             dead: Meter::new(),
             large: BlockStats { blocks: 0, bytes: 0 },
@@ -301,17 +304,23 @@ impl<'a, P: Platform> Locked<'a, P> {
         (self.spans.committed() - free) as usize * P::Geometry::UNIT
     }
 
+    /// Bytes of free units that may still hold memory.
+    pub fn dirty_bytes(&self) -> usize {
+        self.spans.dirty_units() as usize * P::Geometry::UNIT
+    }
+
     /// How things stand, for a turn of ACE, which has seen them then.
     pub fn levels(&mut self) -> Levels {
         let bytes = |units: u32| u64::from(units) << P::Geometry::UNIT_SHIFT;
         self.refaults_seen = self.meter.refaulted_bytes.get();
+        self.extent_seen = self.used_bytes() + self.dirty_bytes();
         let counts = self.supers.counts();
         let whole = u64::from(counts.live * P::Geometry::SUPERSLAB_UNITS);
         let room = u64::from(self.supers.live_free_units()) * 1000;
         Levels {
             committed_bytes: bytes(self.spans.committed()),
             used_bytes: self.used_bytes() as u64,
-            dirty_bytes: bytes(self.spans.dirty_units()),
+            dirty_bytes: self.dirty_bytes() as u64,
             dirty_low_bytes: bytes(self.spans.take_low()),
             huge_bytes: self.huge_blocks().bytes as u64,
             rss_bytes: None,
@@ -347,8 +356,14 @@ impl<'a, P: Platform> Locked<'a, P> {
         if !Shared::<P>::may_wait() {
             return;
         }
-        let limit = self.shared.dials.dirty_limit(self.used_bytes());
-        if self.spans.dirty_units() as usize * P::Geometry::UNIT > limit {
+        let (used, dirty) = (self.used_bytes(), self.dirty_bytes());
+        let mut limit = self.shared.dials.dirty_limit(used);
+        if dirty > limit && self.shared.seat.is_attended() {
+            // What was there at the last turn may stay until the next. To threads it is as if it had gone.
+            limit = limit.max(self.extent_seen.saturating_sub(used));
+            self.shared.purges.add(1);
+        }
+        if dirty > limit {
             // A superslab's worth below the limit, so that a call gives back long runs and the next one is not
             // soon; but not all of a small limit.
             self.purge_to(limit - P::Geometry::SUPERSLAB.min(limit / 4 * 3));

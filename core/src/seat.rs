@@ -50,6 +50,7 @@ pub struct Seat {
     looks: AtomicU32,
     urgent: RelaxedU8,
     trims: AtomicU32,
+    attended: RelaxedU8,
 }
 
 // SAFETY: the state is touched only inside the turnstile.
@@ -71,6 +72,7 @@ impl Seat {
             looks: AtomicU32::new(0),
             urgent: RelaxedU8::new(0),
             trims: AtomicU32::new(0),
+            attended: RelaxedU8::new(0),
         }
     }
 
@@ -105,6 +107,18 @@ impl Seat {
         let next = self.next_ms.get();
         // A clock that went back must not keep turns away until it is where it was.
         self.urgent.get() != 0 || now_ms >= next || now_ms < next.saturating_sub(LATEST_MS)
+    }
+
+    /// Whether freed memory may wait for the next turn: somebody takes it soon, and its orders are carried out.
+    pub fn is_attended(&self) -> bool {
+        self.attended.get() != 0 && self.mode() == Mode::Tune
+    }
+
+    /// Sets whether somebody takes turns whatever the threads do. Returns whether somebody did until now.
+    pub fn set_attended(&self, attended: bool) -> bool {
+        let before = self.attended.get() != 0;
+        self.attended.set(attended.into());
+        before
     }
 
     /// How often caches of unused classes were asked to be emptied.
@@ -147,10 +161,12 @@ impl Seat {
 
     /// In the child of a fork: a turn that another thread was taking is not taken to its end. What it had
     /// learned is forgotten then, because it may be half written; what the pool's lock guards is whole.
+    /// Nobody attends the child's heap.
     ///
     /// # Safety
     /// There is one thread.
     pub unsafe fn restart(&self) {
+        self.attended.set(0);
         if !self.door.try_enter() {
             // SAFETY: nobody else is there, inside or outside.
             let state = unsafe { &mut *self.state.get() };

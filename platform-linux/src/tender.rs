@@ -14,11 +14,12 @@ use core::{
     ffi::c_void,
     mem::MaybeUninit,
     ptr,
-    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-/// Sleep while things happen, in milliseconds.
-const SHORT_MS: u64 = 50;
+/// Sleep while things happen, in milliseconds: shorter than what threads let pass between turns, so that in a
+/// busy program they take none.
+const SHORT_MS: u64 = 16;
 /// Longest sleep.
 const LONG_MS: u64 = 1000;
 /// Turns in a row after the longest sleep that see nothing: then the tender ends.
@@ -30,8 +31,6 @@ const STACK_BYTES: usize = 128 << 10;
 static RUNS: AtomicBool = AtomicBool::new(false);
 /// Address of the tender's front: no other thread has the same. 0: no tender.
 static FRONT: AtomicUsize = AtomicUsize::new(0);
-/// When the last turn was taken, by whomever.
-static TURN_MS: AtomicU64 = AtomicU64::new(0);
 /// Whether a turn saw something happen since the tender last looked.
 static STIR: AtomicBool = AtomicBool::new(false);
 /// Whether a thread held a heap at the last turn.
@@ -45,7 +44,6 @@ pub(crate) fn is_me() -> bool {
 /// A turn was taken: notes what the tender wants to know.
 pub(crate) fn on_turn(turn: &Turn<'_>) {
     // Relaxed, here and below: hints.
-    TURN_MS.store(turn.seen.now_ms, Ordering::Relaxed);
     PEOPLED.store(turn.seen.levels.threads > 0, Ordering::Relaxed);
     if !turn.orders.is_empty() || turn.seen.events.counts().iter().any(|&count| count > 0) {
         STIR.store(true, Ordering::Relaxed);
@@ -113,12 +111,11 @@ extern "C" fn tend(_: *mut c_void) -> *mut c_void {
     FRONT.store(LinuxThreads.front().addr().get(), Ordering::Relaxed);
     let (mut sleep_ms, mut dull) = (SHORT_MS, 0);
     while dull < PATIENCE {
+        // Who sleeps longer would see too late what is freed meanwhile.
+        HEAP.set_attended(sleep_ms == SHORT_MS);
         clock::sleep_ms(sleep_ms);
         let Some(now) = clock::now_ms() else { break };
-        // A busy program takes its own turns.
-        if now >= TURN_MS.load(Ordering::Relaxed) + SHORT_MS {
-            HEAP.turn(now);
-        }
+        HEAP.turn(now);
         if STIR.swap(false, Ordering::Relaxed) {
             (sleep_ms, dull) = (SHORT_MS, 0);
         } else if !PEOPLED.load(Ordering::Relaxed) {
@@ -128,6 +125,7 @@ extern "C" fn tend(_: *mut c_void) -> *mut c_void {
             sleep_ms = (sleep_ms * 2).min(LONG_MS);
         }
     }
+    HEAP.set_attended(false);
     FRONT.store(0, Ordering::Relaxed);
     RUNS.store(false, Ordering::Relaxed);
     ptr::null_mut()

@@ -5,6 +5,9 @@
 //! that was given back in that time: a program that fills and empties a heap over and over pays for an
 //! eighth of one cycle, and one that wants a little back does not keep a lot. Downwards it follows the low
 //! water: what stayed free for a whole [`REUSE_MS`] is not needed, and goes back now.
+//!
+//! What exceeds the limit goes back with the free that exceeds it, unless the heap is attended
+//! ([`crate::Heap::set_attended`]): then it goes from here, as soon as nothing moves any more.
 
 use super::{Act, Orders, Policy, Reason, Seen};
 use crate::{
@@ -14,12 +17,16 @@ use crate::{
 
 /// Reuse within this time counts as given back in vain; free memory that nobody wanted for this time goes.
 pub const REUSE_MS: u64 = 100;
+/// Free memory beyond the limit goes when it stands still for this time.
+const STILL_MS: u64 = 16;
 /// How much more is allowed than was wanted again so far.
 const FORESIGHT: u64 = 8;
 /// A program that did nothing slow for so long is idle.
 const IDLE_MS: u64 = 1000;
 /// Less than this is not worth a call.
 const LEAST: u64 = 1 << 20;
+/// A purge goes so far below the limit, so that it gives back long runs, but keeps a quarter of a small limit.
+const BELOW: u64 = 4 << 20;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -36,6 +43,8 @@ pub struct Purge {
     /// Dirty bytes at the last turn, and whether they have moved in this window.
     dirty: u64,
     moved: bool,
+    /// How long the dirty bytes have stood still above the limit.
+    still_ms: u64,
     /// How long nothing at all has happened.
     idle_ms: u64,
 }
@@ -53,6 +62,7 @@ impl Purge {
             low_since: 0,
             dirty: 0,
             moved: false,
+            still_ms: 0,
             idle_ms: 0,
         }
     }
@@ -88,6 +98,21 @@ impl Purge {
         }
     }
 
+    /// Gives back what exceeds the limit when it is no longer in motion.
+    fn shed(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
+        let (dirty, low) = (seen.levels.dirty_bytes, seen.levels.dirty_low_bytes);
+        let limit = dials.dirty_limit(used(seen)) as u64;
+        let stands = dirty.abs_diff(self.dirty) < LEAST && dirty.saturating_sub(low) < LEAST;
+        let before = self.still_ms;
+        self.still_ms =
+            if stands && dirty > limit { before.saturating_add(seen.span_ms) } else { 0 };
+        // Once: memory that the system does not take (it may be locked) is not offered for ever.
+        if before < STILL_MS && self.still_ms >= STILL_MS {
+            let keep = limit - BELOW.min(limit / 4 * 3);
+            orders.give(Act::Purge(to_kib(keep)), Reason::Unneeded);
+        }
+    }
+
     fn forget(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
         self.low = self.low.min(seen.levels.dirty_low_bytes);
         let dirty = seen.levels.dirty_bytes;
@@ -103,12 +128,11 @@ impl Purge {
         let swings = core::mem::replace(&mut self.moved, false);
         self.low_since = seen.now_ms;
         let learned = kib(dials.get(Dial::DirtyLearnedKib)).min(seen.levels.committed_bytes);
-        let used = usize::try_from(seen.levels.used_bytes).unwrap_or(usize::MAX);
-        let share = dials.dirty_share(used) as u64;
+        let share = dials.dirty_share(used(seen)) as u64;
         if learned == 0 {
-            // What was learned may have been forgotten while more than the fixed limit was free.
-            if low > share {
-                orders.give(Act::Purge(to_kib(share)), Reason::Unneeded);
+            // More than the limit may be free if what was learned is forgotten, or the heap is attended.
+            if swings && low > share {
+                orders.give(Act::Purge(to_kib(dirty - (low - share))), Reason::Unneeded);
             }
             return;
         }
@@ -131,6 +155,10 @@ impl Purge {
             orders.give(Act::Purge(to_kib(keep.max(share))), Reason::Unneeded);
         }
     }
+}
+
+fn used(seen: &Seen) -> usize {
+    usize::try_from(seen.levels.used_bytes).unwrap_or(usize::MAX)
 }
 
 fn kib(kib: u32) -> u64 {
@@ -169,6 +197,7 @@ impl Policy for Purge {
         }
         self.rest(seen, dials, orders);
         self.learn(seen, dials, orders);
+        self.shed(seen, dials, orders);
         self.forget(seen, dials, orders);
     }
 }
@@ -291,10 +320,27 @@ mod tests {
     #[test]
     fn what_is_above_the_fixed_limit_goes_even_if_nothing_is_learned() {
         let mut bench = Bench::new();
-        let kept: Vec<u64> = (0..20).filter_map(|_| bench.turn(20, [0, 0, 50, 50])).collect();
-        assert_eq!(kept.first(), Some(&4), "{kept:?}");
+        // Moving, with a low water above the limit.
+        let kept: Vec<u64> = (0..6).filter_map(|_| bench.turn(20, [0, 0, 50, 40])).collect();
+        assert_eq!(kept, [50 - (40 - 4)]);
         let kept: Vec<u64> = (0..20).filter_map(|_| bench.turn(20, [0, 0, 4, 4])).collect();
         assert_eq!(kept, []);
+    }
+
+    #[test]
+    fn what_exceeds_the_limit_goes_as_soon_as_it_stands_still_and_is_offered_once() {
+        let mut bench = Bench::new();
+        for (dirty, low) in [(100, 0), (200, 100), (50, 50), (240, 0)] {
+            assert_eq!(bench.turn(20, [0, 0, dirty, low]), None, "it is in motion");
+        }
+        assert_eq!(bench.turn(10, [0, 0, 240, 240]), None, "not for long enough");
+        assert_eq!(bench.turn(10, [0, 0, 240, 240]), Some(1), "well below the limit");
+        assert!((0..20).all(|_| bench.turn(20, [0, 0, 240, 240]).is_none()), "it was not taken");
+        // Within what was learned it is not shed.
+        bench.turn(20, [0, 0, 0, 0]);
+        bench.dials.set(Dial::DirtyLearnedKib, 256 << 10);
+        bench.turn(20, [0, 0, 240, 0]);
+        assert_eq!(bench.turn(20, [0, 0, 240, 240]), None);
     }
 
     #[test]

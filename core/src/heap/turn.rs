@@ -38,6 +38,21 @@ impl<P: Platform> Heap<P> {
         self.shared.seat.set_mode(mode);
     }
 
+    /// Says whether somebody calls [`Self::turn`] every 10 to 20 milliseconds from now on, whatever the program
+    /// does. If so, and in [`Mode::Tune`], memory that is freed waits for the turn that finds it unused: a
+    /// program that wants it again at once gets it without page faults. If not, which is how a heap begins, the
+    /// free that exceeds the limit gives it back, and so does this call with what still waits.
+    pub fn set_attended(&self, attended: bool) {
+        let shared = &self.shared;
+        let ends = shared.seat.set_attended(attended) && !attended;
+        if ends
+            && shared.arena().is_some()
+            && let Some(mut pool) = shared.lock()
+        {
+            pool.settle();
+        }
+    }
+
     /// Sets the dials of a profile.
     pub fn set_profile(&self, profile: Profile) {
         profile.set(&self.shared.dials);
@@ -181,17 +196,27 @@ fn asleep<P: Platform>(shared: &Shared<P>, now_ms: u64) -> Asleep {
     Asleep { now_ms, idle_ms: shared.dials.get(Dial::IdleMs).into() }
 }
 
+/// Gives back what is dirty now, but for `keep` bytes. Others come in between: a GiB takes a tenth of a second.
+fn purge<P: Platform>(shared: &Shared<P>, keep: usize) {
+    let mut left = shared.lock().map_or(0, |pool| pool.dirty_bytes());
+    while left > keep {
+        left = left.saturating_sub(P::Geometry::SUPERSLAB).max(keep);
+        let Some(mut pool) = shared.lock() else { return };
+        pool.purge_to(left);
+        if pool.dirty_bytes() > left {
+            // The system does not take it.
+            return;
+        }
+    }
+}
+
 fn carry_out<P: Platform>(shared: &Shared<P>, act: Act, now_ms: u64) {
     let dials = &shared.dials;
     match act {
         Act::Set(dial, _) if dials.is_pinned(dial) => {}
         Act::Set(dial, value) => dials.set(dial, value),
         Act::SetClass(class, dial, value) => dials.set_of_class(class, dial, value),
-        Act::Purge(keep_kib) => {
-            if let Some(mut pool) = shared.lock() {
-                pool.purge_to(keep_kib as usize * 1024);
-            }
-        }
+        Act::Purge(keep_kib) => purge(shared, keep_kib as usize * 1024),
         Act::Trim => shared.seat.ask_for_trim(),
         Act::Promote(superslabs) => {
             if let Some(mut pool) = shared.lock() {
