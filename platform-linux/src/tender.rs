@@ -6,6 +6,8 @@
 //! does when no thread holds a heap any more: then what is idle wakes nobody, and a program whose main thread
 //! has called `pthread_exit` ends with its last thread. The next pause begins another one.
 //!
+//! While it sleeps for [`SHORT_MS`] the heap is attended: what is freed waits for the turn that finds it unused.
+//!
 //! Nothing that it calls allocates. (Blocks that a visit found astray may make it an owner of an outbox.)
 
 use crate::{HEAP, KeepErrno, LinuxThreads, clock, options};

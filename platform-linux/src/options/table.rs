@@ -49,7 +49,9 @@ pub static TABLE: &[Setting] = &[
         },
         default: "0",
         doc: "1: a thread of its own takes turns of ACE, so that a program that sleeps gives its free memory \
-              back as well. It begins once the program has done some slow things with the heap.",
+              back as well, and one that fills and empties its heap keeps it for the moment between. It \
+              begins once the program has done some slow things with the heap, looks after it every 16 ms \
+              while things happen, and once a second or not at all when nothing does.",
     },
     Setting {
         name: "ACE_DIRTY_LIMIT",
