@@ -66,9 +66,8 @@ pub struct Pool {
     chunk_units: u32,
     chunk_run: core::ops::Range<u32>,
     chunks_swept: usize,
-    /// Refaulted bytes that ACE has seen.
+    /// At the last turn of ACE: bytes refaulted until then, and bytes in use or dirty.
     refaults_seen: u64,
-    /// Bytes that were in use or dirty at the last turn.
     extent_seen: usize,
     huge: HugeTable,
     large: BlockStats,
