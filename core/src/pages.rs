@@ -2,7 +2,8 @@
 //! Floor: cellar. Verbs at this boundary: reserve, commit, purge, release; map and remap for huge blocks.
 //!
 //! Three states of a page: *reserved* (address space only, must not be touched), *committed*
-//! (readable and writable, zero when first committed), *purged* (committed, content dropped).
+//! (readable and writable, zero when first committed unless the provider says otherwise), *purged* (committed,
+//! content dropped).
 
 use core::ptr::NonNull;
 
@@ -32,8 +33,8 @@ pub enum Purged {
 ///
 /// # Safety
 /// Regions handed out are unique, aligned as asked, not touched by anybody else, and stay valid
-/// until released. Committed memory is readable, writable and zero on first commit. No method
-/// allocates through the heap that it serves.
+/// until released. Committed memory is readable and writable, and zero on first commit if
+/// [`PageProvider::ZEROED`]. No method allocates through the heap that it serves.
 ///
 /// A provider that is not [`PageProvider::TOUCHABLE`] is held to this for what it is asked to commit:
 /// the heap's tables. Its blocks are addresses only, with memory of whatever kind behind them from
@@ -44,6 +45,9 @@ pub unsafe trait PageProvider: Sync {
     /// Whether the CPU may read and write blocks. `false`: blocks are never committed but populated, and
     /// only an [`crate::AddressHeap`] takes the provider.
     const TOUCHABLE: bool = true;
+    /// Whether memory reads as zero when it is first committed. `false`: it may hold anything, and the heap zeroes
+    /// what it must, its tables and blocks of which that is asked, when it comes to them.
+    const ZEROED: bool = true;
 
     /// Reserves `bytes` of address space, aligned to `align` (a power of two, at least `PAGE`).
     /// Called once for a heap; on failure the heap retries with less.

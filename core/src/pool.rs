@@ -265,8 +265,10 @@ impl<'a, P: Platform> Locked<'a, P> {
         if least > room {
             return false;
         }
-        // A quarter more at a time, so that large heaps seldom ask; at most 4096 units.
-        let generous = least.max(P::Geometry::COMMIT_UNITS).max((from / 4).min(4096));
+        // A quarter more at a time, so that large heaps seldom ask; at most 4096 units. But where their tables have
+        // to be zeroed here, no more than is needed.
+        let ahead = if <P::Pages as PageProvider>::ZEROED { (from / 4).min(4096) } else { 0 };
+        let generous = least.max(P::Geometry::COMMIT_UNITS).max(ahead);
         for more in [generous.next_multiple_of(step).min(room), least] {
             let to = from + more;
             if more >= least && self.arena.commit(&self.shared.pages, from, to).is_ok() {
@@ -333,8 +335,8 @@ impl<'a, P: Platform> Locked<'a, P> {
         }
     }
 
-    /// Notes that units are in use now. Returns how many of them may hold old content; `None`: there is no
-    /// memory for them, and nothing was noted.
+    /// Notes that units are in use now. Returns how many of them may hold something else than zero; `None`: there is
+    /// no memory for them, and nothing was noted.
     fn take_into_use(&mut self, head: u32, units: u32) -> Option<u32> {
         let arena = self.arena;
         // Dirty units have kept their memory.
@@ -347,7 +349,7 @@ impl<'a, P: Platform> Locked<'a, P> {
         if self.meter.refaulted_bytes.get() - self.refaults_seen > HURRY_BYTES {
             self.shared.seat.hurry();
         }
-        Some(dirty)
+        Some(if <P::Pages as PageProvider>::ZEROED { dirty } else { units })
     }
 
     /// Gives memory back if there is more dirty free memory than the dials and experience allow.

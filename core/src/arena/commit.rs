@@ -192,11 +192,11 @@ impl<G: Geometry> Arena<G> {
     pub fn commit<P: PageProvider>(&self, pages: &P, from: u32, to: u32) -> Result<(), OutOfPages> {
         for (table, bytes_per_64) in self.growing() {
             let grown = |units| Self::grown(bytes_per_64, units, P::PAGE);
-            Self::commit_bytes(pages, table, grown(from), grown(to))?;
+            Self::commit_table(pages, table, grown(from), grown(to))?;
         }
         if from == 0 {
             for (table, bytes) in self.searched(P::PAGE) {
-                Self::commit_bytes(pages, table, 0, bytes)?;
+                Self::commit_table(pages, table, 0, bytes)?;
             }
         }
         if !P::TOUCHABLE {
@@ -204,6 +204,21 @@ impl<G: Geometry> Arena<G> {
             return Ok(());
         }
         Self::commit_bytes(pages, self.base, from as usize * G::UNIT, to as usize * G::UNIT)
+    }
+
+    /// Makes a part of a table usable, and has it read as zero (A2).
+    fn commit_table<P: PageProvider>(
+        pages: &P,
+        table: NonNull<u8>,
+        low: usize,
+        high: usize,
+    ) -> Result<(), OutOfPages> {
+        Self::commit_bytes(pages, table, low, high)?;
+        if !P::ZEROED {
+            // SAFETY: just committed, and not in use before this call succeeds.
+            unsafe { table.add(low).write_bytes(0, high.saturating_sub(low)) };
+        }
+        Ok(())
     }
 
     fn commit_bytes<P: PageProvider>(
@@ -277,7 +292,7 @@ impl<G: Geometry> Arena<G> {
     ) -> Result<NonNull<u8>, OutOfPages> {
         let stride = align_up(heap_bytes, P::PAGE);
         let low = number as usize * stride;
-        Self::commit_bytes(pages, self.heaps, low, low + stride)?;
+        Self::commit_table(pages, self.heaps, low, low + stride)?;
         // SAFETY: number < heap_count, so the place is inside the heaps' table.
         Ok(unsafe { self.heaps.add(low) })
     }

@@ -40,11 +40,12 @@ impl Default for Claimed {
     }
 }
 
-// SAFETY: by the promise made to `claim` the region is the heap's alone, for ever. A heap reserves once, and commits
-// each page once (this provider never refuses), so zeroing it then does no harm.
+// SAFETY: by the promise made to `claim` the region is the heap's alone, for ever, and a heap reserves once. What the
+// memory holds is not known, and not said to be.
 unsafe impl PageProvider for Claimed {
     /// The largest magazine, below which a page must not be.
     const PAGE: usize = 1024;
+    const ZEROED: bool = false;
 
     fn reserve(&self, _: usize, _: usize) -> Result<Region, OutOfPages> {
         Err(OutOfPages)
@@ -59,9 +60,7 @@ unsafe impl PageProvider for Claimed {
         (bytes > 0).then(|| Region { start: unsafe { start.add(skipped) }, bytes })
     }
 
-    unsafe fn commit(&self, range: Region) -> Result<(), OutOfPages> {
-        // SAFETY: the range is a part of the region, and nothing is in it yet.
-        unsafe { range.start.write_bytes(0, range.bytes) };
+    unsafe fn commit(&self, _: Region) -> Result<(), OutOfPages> {
         Ok(())
     }
 
