@@ -151,8 +151,7 @@ where
         let block = if C::in_interrupt() {
             self.alloc_in_interrupt(layout)
         } else {
-            // SAFETY: any layout is fine for `Heap::alloc`.
-            let block = unsafe { self.heap.alloc(layout) };
+            let block = self.heap.alloc_at(self.heap.shared().threads.of_call(), layout);
             if block.is_null() { self.alloc_beyond(layout) } else { block }
         };
         C::leave(entered);
@@ -207,8 +206,9 @@ where
             // SAFETY: the caller's promise.
             unsafe { self.dealloc_in_interrupt(block, layout) };
         } else {
+            let front = self.heap.shared().threads.of_call();
             // SAFETY: the caller's promise.
-            match unsafe { self.heap.push(block, layout) } {
+            match unsafe { Heap::<Cores<C, CORES, G, L, S>>::push(front, block, layout) } {
                 Push::Done => {}
                 Push::Full(class) => self.heap.overflow(class),
                 // SAFETY: the caller's promise.

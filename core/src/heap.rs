@@ -70,15 +70,15 @@ impl<P: Platform> Heap<P> {
     #[inline(always)]
     pub fn malloc(&self, bytes: usize) -> *mut u8 {
         if bytes <= SizeClass::TINY_MAX {
-            self.alloc_class(SizeClass::tiny(bytes))
+            self.alloc_class(self.front(), SizeClass::tiny(bytes))
         } else {
             self.malloc_mid(bytes)
         }
     }
 
     #[inline(always)]
-    fn alloc_class(&self, class: SizeClass) -> *mut u8 {
-        let block = hot::pop(self.front(), class);
+    fn alloc_class(&self, front: &Front, class: SizeClass) -> *mut u8 {
+        let block = hot::pop(front, class);
         if block.is_null() {
             return self.refill(class);
         }
@@ -88,7 +88,7 @@ impl<P: Platform> Heap<P> {
     #[inline(never)]
     fn malloc_mid(&self, bytes: usize) -> *mut u8 {
         if bytes <= P::Geometry::CLASS_MAX {
-            self.alloc_class(SizeClass::mid(bytes))
+            self.alloc_class(self.front(), SizeClass::mid(bytes))
         } else {
             self.alloc_large(bytes, 1, false)
         }
@@ -169,7 +169,7 @@ impl<P: Platform> Heap<P> {
             return self.malloc(bytes);
         }
         match SizeClass::aligned(bytes, align) {
-            Some(class) if class.bytes() <= P::Geometry::CLASS_MAX => self.alloc_class(class),
+            Some(class) if class.bytes() <= P::Geometry::CLASS_MAX => self.alloc_class(self.front(), class),
             _ => self.alloc_large(bytes, align, false),
         }
     }
@@ -221,12 +221,18 @@ impl<P: Platform> Heap<P> {
     /// As for `GlobalAlloc::alloc`; a layout of zero bytes is fine here.
     #[inline(always)]
     pub unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        self.alloc_at(self.front(), layout)
+    }
+
+    /// [`Self::alloc`] by a caller who has looked where its front is.
+    #[inline(always)]
+    pub(crate) fn alloc_at(&self, front: &Front, layout: Layout) -> *mut u8 {
         let (bytes, align) = (layout.size(), layout.align());
         if align <= 16
             && bytes <= SizeClass::TINY_MAX
             && let Some(class) = SizeClass::aligned(bytes, align)
         {
-            return self.alloc_class(class);
+            return self.alloc_class(front, class);
         }
         self.alloc_aligned(bytes, align)
     }
@@ -243,17 +249,16 @@ impl<P: Platform> Heap<P> {
     #[inline(always)]
     pub unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the caller's promise.
-        let pushed = unsafe { self.push(block, layout) };
+        let pushed = unsafe { Self::push(self.front(), block, layout) };
         self.after_push(pushed, block);
     }
 
-    /// The first half of [`Self::dealloc`]: what HOT can do.
+    /// The first half of [`Self::dealloc`], at the caller's front: what HOT can do.
     ///
     /// # Safety
     /// As there.
     #[inline(always)]
-    pub(crate) unsafe fn push(&self, block: *mut u8, layout: Layout) -> Push {
-        let front = self.front();
+    pub(crate) unsafe fn push(front: &Front, block: *mut u8, layout: Layout) -> Push {
         if SizeClass::is_narrow(layout.size(), layout.align()) {
             // SAFETY: the caller's promise.
             unsafe { hot::push::<P::Geometry, 3>(front, block) }

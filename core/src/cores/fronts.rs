@@ -27,6 +27,12 @@ pub struct Fronts<C, const CORES: usize> {
 unsafe impl<C, const CORES: usize> Sync for Fronts<C, CORES> {}
 
 impl<C: CoreId, const CORES: usize> Fronts<C, CORES> {
+    /// The front of a caller that is no interrupt handler.
+    #[inline(always)]
+    pub(super) fn of_call(&self) -> &Front {
+        self.calls.get(C::current()).unwrap_or(&self.beyond)
+    }
+
     /// The calling handler's right to its front. `None`: it has interrupted another that is there.
     pub(super) fn sit(&self) -> Option<Seat<'_>> {
         let busy = self.busy.get(C::current());
@@ -68,8 +74,11 @@ unsafe impl<C: CoreId, const CORES: usize> Threads for Fronts<C, CORES> {
 
     #[inline(always)]
     fn front(&self) -> NonNull<Front> {
-        let fronts = if C::in_interrupt() { &self.handlers } else { &self.calls };
-        NonNull::from(fronts.get(C::current()).unwrap_or(&self.beyond))
+        NonNull::from(if C::in_interrupt() {
+            self.handlers.get(C::current()).unwrap_or(&self.beyond)
+        } else {
+            self.of_call()
+        })
     }
 
     fn on_first_use() -> bool {

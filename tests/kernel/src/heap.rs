@@ -15,7 +15,8 @@ use core::{
 };
 use lock_api::Mutex;
 
-/// How the heap finds out who calls.
+/// How the heap finds out who calls. It is told of no clock, so turns of ACE are the idle loop's alone (`work::idle`),
+/// and no call takes as long as one.
 pub struct Caller;
 
 // SAFETY: no code moves from one CPU to another, and each CPU has its own number. Nothing is interrupted but by
@@ -29,10 +30,6 @@ unsafe impl CoreId for Caller {
     #[inline(always)]
     fn in_interrupt() -> bool {
         cpu::this().in_interrupt()
-    }
-
-    fn now_ms() -> Option<u64> {
-        Some(cpu::now_ms())
     }
 
     fn misuse(misuse: Misuse) {

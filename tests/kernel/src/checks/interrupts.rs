@@ -8,6 +8,7 @@ use crate::{
     TICK_US,
     boot::CPUS,
     cpu,
+    heap::HEAP,
     interrupts::{self, ON_STEP, ON_TIMER},
     say, work,
 };
@@ -26,6 +27,8 @@ const WANTED: u64 = 1000;
 const WANTED_LOCKED: u64 = 50;
 /// Exchanges that are single-stepped.
 const STEPPED: usize = 200;
+/// Turns of ACE that are.
+const STEPPED_TURNS: usize = 4;
 /// Blocks that each side holds at a time.
 const HELD: usize = 24;
 
@@ -156,6 +159,11 @@ pub fn check_steps() {
     }
     assert!(visitors().is_content());
     visitors().leave("steps of a program");
+    // Some turns find that the other CPU is at one.
+    for _ in 0..STEPPED_TURNS {
+        interrupts::single_stepped(|| cpu::this().allocating(|| HEAP.turn(cpu::now_ms())));
+    }
+    visitors().leave("steps of turns");
     for _ in 0..STEPPED {
         cpu::this().interrupted(&mut step);
     }
