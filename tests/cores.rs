@@ -4,6 +4,8 @@
 mod blocks;
 #[path = "cores/board.rs"]
 mod board;
+#[path = "cores/room.rs"]
+mod room;
 
 use ace_alloc::{ClaimError, CoreHeap, CoreId, Dial, stats::ClassStats};
 use ace_alloc_tests::random::Random;

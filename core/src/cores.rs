@@ -52,8 +52,8 @@ use spare::Spares;
 
 /// See the module's documentation.
 ///
-/// `CORES` CPUs have fronts; `G` is the shape ([`Small`] for 256 KiB to 64 MiB); `L` guards the
-/// slow paths; `S` is where pages come from: memory that is claimed, or what a kernel maps when it is needed.
+/// `CORES` CPUs have fronts; `G` is the shape ([`Small`] for 4 to 64 MiB, [`Compact`](crate::geometry::Compact) for 1
+/// to 4); `L` guards the slow paths; `S` is where pages come from: memory that is claimed, or what a kernel maps when it is needed.
 pub struct CoreHeap<C, const CORES: usize, G = Small, L = SpinLock, S = Claimed>
 where
     C: CoreId,

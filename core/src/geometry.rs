@@ -2,7 +2,7 @@
 //!
 //! A heap is one reserved range, cut into *units*: the grain of the route table and the smallest slab.
 //! A *slab* is 1, 2 or 4 units of blocks of one size class; a *superslab* is up to 64 units that slabs
-//! are carved from. Presets: [`Host`], [`HostTail`], [`Medium`], [`Small`].
+//! are carved from. Presets: [`Host`], [`HostTail`], [`Medium`], [`Small`], [`Compact`].
 
 use crate::{prefix, size_class::SizeClass};
 
@@ -227,7 +227,8 @@ impl Geometry for Medium {
     const PREFIX: Placement = Placement::SlabTail;
 }
 
-/// Heaps of about 256 KiB to 64 MiB: 4 KiB units, 64 KiB superslabs, prefix in the slab's tail.
+/// Heaps of about 4 MiB to 64 MiB: 4 KiB units, 64 KiB superslabs, prefixes in tables: blocks of whole powers of two
+/// fill their slabs. Eight heap records: four CPUs and their interrupt handlers.
 #[derive(Debug)]
 pub struct Small;
 
@@ -240,7 +241,27 @@ impl Geometry for Small {
     const MAGAZINE_SLOTS: usize = 16;
     const MAGAZINE_BYTES: usize = 4 << 10;
     const MAX_HEAPS: u32 = 8;
-    const CLASS_MAX: usize = 2 << 10;
+    const CLASS_MAX: usize = 8 << 10;
+    const HUGE_MIN: usize = usize::MAX / 2;
+    const PREFIX: Placement = Placement::Table;
+}
+
+/// Heaps of about 1 MiB to 4 MiB (at most 16) in memory that is never given back: 1 KiB units, 16 KiB superslabs,
+/// prefix in the slab's tail. A slab has at most 4 KiB, so that each class that is used binds little; blocks of more
+/// than 1280 bytes are runs of units, which are taken and freed under the lock. Eight heap records.
+#[derive(Debug)]
+pub struct Compact;
+
+impl Geometry for Compact {
+    const UNIT_SHIFT: u32 = 10;
+    const SUPERSLAB_UNITS: u32 = 16;
+    const MAX_UNITS: u32 = 1 << 14;
+    const MIN_UNITS: u32 = 64;
+    const COMMIT_UNITS: u32 = 64;
+    const MAGAZINE_SLOTS: usize = 16;
+    const MAGAZINE_BYTES: usize = 4 << 10;
+    const MAX_HEAPS: u32 = 8;
+    const CLASS_MAX: usize = 1280;
     const HUGE_MIN: usize = usize::MAX / 2;
     const PREFIX: Placement = Placement::SlabTail;
 }
