@@ -62,6 +62,7 @@ fn a_kernel_on_two_cpus_passes_its_checks() {
         "traffic",
         "exhaustion",
         "turns",
+        "pages",
         "interrupts at any time",
         "interrupts after every instruction",
         "misuse",

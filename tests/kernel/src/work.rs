@@ -1,7 +1,12 @@
 //! What CPUs do: the same work at the same time, and nothing.
 
-use crate::{boot::CPUS, cpu, heap::HEAP};
-use ace_alloc::SpinLock;
+use crate::{
+    boot::CPUS,
+    cpu,
+    heap::{Caller, HEAP},
+    lock::NotedLock,
+};
+use ace_alloc::{CoreHeap, PageProvider, SpinLock, geometry::Small};
 use core::{
     arch::asm,
     hint::spin_loop,
@@ -65,7 +70,12 @@ pub fn meet() {
 
 /// What a CPU does when there is nothing to do: a turn of ACE, then sleep until the next interrupt.
 pub fn idle() {
-    HEAP.turn(cpu::now_ms());
+    idle_for(&HEAP);
+}
+
+/// Likewise, with a turn of another heap.
+pub fn idle_for<S: PageProvider>(heap: &CoreHeap<Caller, CPUS, Small, NotedLock, S>) {
+    heap.turn(cpu::now_ms());
     TURNS.fetch_add(1, Ordering::Relaxed);
     // SAFETY: interrupts are enabled, so the timer wakes the CPU.
     unsafe { asm!("hlt", options(nomem, nostack)) };

@@ -4,6 +4,7 @@ mod collections;
 mod exhaustion;
 mod interrupts;
 mod misuse;
+mod pages;
 mod pattern;
 mod regions;
 mod traffic;
@@ -19,6 +20,7 @@ const ALL: &[(&str, fn())] = &[
     ("traffic", traffic::check),
     ("exhaustion", exhaustion::check),
     ("turns", turns::check),
+    ("pages", pages::check),
     ("interrupts at any time", interrupts::check_timer),
     ("interrupts after every instruction", interrupts::check_steps),
     ("misuse", misuse::check),
