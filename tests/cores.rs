@@ -4,6 +4,8 @@
 mod blocks;
 #[path = "cores/board.rs"]
 mod board;
+#[path = "cores/handlers.rs"]
+mod handlers;
 #[path = "cores/room.rs"]
 mod room;
 
@@ -209,6 +211,25 @@ fn a_region_serves_once_and_only_if_it_is_large_enough() {
         assert!(claim(part, 9000).expect("a spare region") > 8900);
     }
     assert_eq!(claim(start.wrapping_add(1_000_000), 9000), Err(ClaimError::TooMany));
+}
+
+#[test]
+fn zeroed_blocks_are_zero_whatever_the_memory_held() {
+    let heap: CoreHeap<One, 1> = CoreHeap::new();
+    // SAFETY: the memory is this heap's alone.
+    unsafe { heap.claim(memory(1 << 20), 1 << 20) }.expect("enough");
+    for _ in 0..2 {
+        for bytes in [10, 1000, 8000, 20_000, 300_000] {
+            let start = heap.alloc_zeroed(layout(bytes));
+            assert!(!start.is_null());
+            // SAFETY: the block is ours and that long.
+            let block = unsafe { std::slice::from_raw_parts_mut(start, bytes) };
+            assert!(block.iter().all(|&byte| byte == 0), "{bytes} bytes");
+            block.fill(0xFF);
+            // SAFETY: a live block of this layout.
+            unsafe { heap.dealloc(start, layout(bytes)) };
+        }
+    }
 }
 
 #[test]

@@ -202,6 +202,15 @@ unsafe impl PageProvider for BoardPages {
         Purged::Zeroed
     }
 
+    unsafe fn promote(&self, _: Region) -> bool {
+        Self::enter();
+        true
+    }
+
+    unsafe fn demote(&self, _: Region) {
+        Self::enter();
+    }
+
     fn map(&self, bytes: usize, align: usize) -> Result<Region, OutOfPages> {
         Self::enter();
         let left = self.mappable.load(Ordering::Relaxed);
