@@ -79,6 +79,12 @@
 
 #![no_std]
 
+#[cfg(not(any(target_has_atomic = "ptr", feature = "portable-atomic")))]
+compile_error!(
+    "this target has no compare-and-swap: turn on ace-alloc's feature `portable-atomic`, and tell the crate of that name \
+     how to make one (its feature `critical-section`, or `unsafe-assume-single-core`)"
+);
+
 pub mod protocol;
 pub mod sync;
 
