@@ -30,6 +30,26 @@ pub fn arena(bytes: usize) -> Arena {
     Arena { start, bytes }
 }
 
+/// Makes everything resident that this process has mapped, and its own where it is written to: after a
+/// fork even touching a page for the first time is a visit to the kernel, which no heap is to blame for.
+pub fn settle() {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    for line in maps.lines() {
+        let Some((range, rest)) = line.split_once(' ') else { continue };
+        let bounds = range.split_once('-').map(|(start, end)| {
+            [start, end].map(|text| usize::from_str_radix(text, 16).unwrap_or(0))
+        });
+        let Some([start, end]) = bounds else { continue };
+        let advice = match rest.as_bytes() {
+            [b'r', b'w', ..] => libc::MADV_POPULATE_WRITE,
+            [b'r', ..] => libc::MADV_POPULATE_READ,
+            _ => continue,
+        };
+        // SAFETY: the advice changes no memory's contents. The kernel's own pages refuse it.
+        unsafe { libc::madvise(ptr::without_provenance_mut(start), end - start, advice) };
+    }
+}
+
 /// Runs `work` in a child process with `words` zeroes that it may change: what it left there, or that
 /// it did not end well. Statics are as they were before: a heap that starts in there is a fresh one.
 pub fn in_child(words: usize, work: impl FnOnce(&mut [u64])) -> Result<Vec<u64>, String> {

@@ -19,8 +19,8 @@ const ALLOC: usize = 0;
 const FREE: usize = 8;
 const REALLOC: usize = 16;
 const END: usize = 24;
-/// Lines of instructions after which counting stops: some seconds.
-const ENOUGH: u64 = 10_000_000;
+/// Instructions of calls, and of the loop around them, after which counting stops: some ten seconds.
+const ENOUGH: u64 = 30_000_000;
 
 /// Marks the calls of a replay that runs under valgrind.
 pub struct Marker {
@@ -104,7 +104,8 @@ fn read(mut log: impl BufRead) -> Result<Vec<(Call, u64)>, String> {
         }
         if line.starts_with(b"I ") {
             steps += 1;
-            all += 1;
+            // What comes before the first call makes the trace.
+            all += u64::from(nothing.is_some());
             continue;
         }
         let Some(word) = marked(&line) else { continue };

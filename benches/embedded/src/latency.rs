@@ -98,8 +98,9 @@ pub fn time<H: Heap>(arena: Arena, trace: &Trace) -> Result<Value, String> {
             });
             let overhead = overhead.min().unwrap_or(0);
             let costs = Costs { alloc: Vec::with_capacity(calls), free: Vec::with_capacity(calls) };
-            let mut timer = Timer { costs, overhead };
-            Replay::<H>::new(trace).go(&trace.steps, &mut timer);
+            let (mut timer, mut replay) = (Timer { costs, overhead }, Replay::<H>::new(trace));
+            arena::settle();
+            replay.go(&trace.steps, &mut timer);
             let Costs { alloc, free } = timer.costs;
             (left[0], left[1]) = (alloc.len() as u64, free.len() as u64);
             left[2..][..alloc.len()].copy_from_slice(&alloc);

@@ -92,8 +92,7 @@ impl Visitor for Task<'_> {
             }
             "verify" => {
                 let (arena, trace) = self.begin::<H>()?;
-                verify::run::<H>(arena, &trace)?;
-                Ok(json!({ "steps": trace.steps.len() }))
+                Ok(json!({ "steps": verify::run::<H>(arena, &trace)? }))
             }
             "instructions" => {
                 let own = ["marked", self.name];
@@ -105,10 +104,7 @@ impl Visitor for Task<'_> {
                 Ok(Value::Null)
             }
             "time" => latency::time::<H>(arena::arena(self.number(ARENA)?), &self.trace(0)?),
-            "fragments" => {
-                let (arena, trace) = self.begin::<H>()?;
-                Ok(speed::fragments::<H>(arena, &trace))
-            }
+            "fragments" => self.fragments::<H>(),
             "apart" => self.apart::<H>(),
             "handed-over" => self.handed_over::<H>(),
             "usable" => self.usable::<H>(),
@@ -165,6 +161,31 @@ impl Task<'_> {
             churned.push(left[2] as f64 * 1e3 / bytes as f64);
         }
         Ok(json!({ "fresh": fresh, "churned": churned }))
+    }
+
+    /// TRACE MIX ARENA PERMILLE STEPS SEED SEEDS: each seed in a fresh heap.
+    fn fragments<H: Heap>(&self) -> Result<Value, String> {
+        let (mix, bytes) = (Mix::parse(self.word(1))?, self.number(ARENA)?);
+        let (mut largest, mut again) = (Vec::new(), Vec::new());
+        let (mut asked, mut failed) = (0, 0);
+        for further in 0..self.number(6)? as u64 {
+            let trace = self.trace(further)?;
+            let left = arena::in_child(6, |left| {
+                if let Ok(arena) = start::<H>(bytes) {
+                    let then = usable::after::<H>(arena, &trace, mix, further);
+                    let sizes = [then.free, then.largest, then.again].map(|bytes| bytes as u64);
+                    left[..3].copy_from_slice(&sizes);
+                    left[3..].copy_from_slice(&[then.asked, then.failed, 1]);
+                }
+            })?;
+            let &[free, one, many, some, refused, 1] = &left[..] else {
+                return Err("it can't work in this arena".to_owned());
+            };
+            largest.push(one as f64 * 1e3 / free as f64);
+            again.push(many as f64 * 1e3 / free as f64);
+            (asked, failed) = (asked + some, failed + refused);
+        }
+        Ok(json!({ "largest": largest, "again": again, "asked": asked, "failed": failed }))
     }
 }
 

@@ -1,7 +1,9 @@
-//! Owns how much of an arena a program can use before the first request fails.
+//! Owns how much of an arena a program can use: before the first request fails, and after a long life.
 
-use crate::heap::{self, Heap};
+use crate::heap::{self, Arena, Heap};
 use crate::mix::Mix;
+use crate::replay::{Plain, Replay};
+use crate::trace::Trace;
 use ace_bench_peers::random::Random;
 use std::alloc::Layout;
 
@@ -62,8 +64,33 @@ fn shuffle<T>(list: &mut [T], random: &mut Random) {
     }
 }
 
+/// What is left after a trace: how many bytes were not asked for, the largest block that could be had,
+/// and how many bytes the trace's own mix then got before a request failed.
+pub struct Left {
+    /// The arena less the live blocks.
+    pub free: usize,
+    /// One block.
+    pub largest: usize,
+    /// Many blocks.
+    pub again: usize,
+    /// Requests of the trace.
+    pub asked: u64,
+    /// Requests of the trace that the heap refused.
+    pub failed: u64,
+}
+
+/// Replays the trace to its end and looks at what is left.
+pub fn after<H: Heap>(arena: Arena, trace: &Trace, mix: Mix, seed: u64) -> Left {
+    let mut replay = Replay::<H>::new(trace);
+    replay.go(&trace.steps, &mut Plain);
+    let free = arena.bytes - replay.live_bytes();
+    let largest = largest::<H>(arena.bytes);
+    let again = fill::<H>(mix, arena.bytes, &mut Random::new(seed), &mut Vec::new());
+    Left { free, largest, again, asked: replay.asked, failed: replay.failed }
+}
+
 /// The largest block that can be had now, by bisection.
-pub fn largest<H: Heap>(arena: usize) -> usize {
+fn largest<H: Heap>(arena: usize) -> usize {
     let (mut fits, mut fails) = (0, arena + 1);
     while fails - fits > 1 {
         let bytes = fits.midpoint(fails);

@@ -1,6 +1,6 @@
 //! Owns ACE-Alloc's heap over regions, in its scales.
 
-use super::{Bare, Raw, global, raw};
+use super::{Bare, Raw, heap};
 use crate::heap::Arena;
 use ace_alloc::region::{Bounded, Micro, Mini, Scale, Wide};
 use ace_alloc::{LockedHeap, RegionHeap, SpinLock};
@@ -18,37 +18,37 @@ static MINI_BARE: Bare<RegionHeap<Mini>> = Bare::new(RegionHeap::empty());
 static MICRO: Locked<Micro> = LockedHeap::empty();
 static MICRO_BARE: Bare<RegionHeap<Micro>> = Bare::new(RegionHeap::empty());
 
-global! {
+heap! {
     /// The default scale, with its own lock.
-    AceWide = WIDE, |arena| claim(&mut WIDE.lock(), arena)
+    AceWide, shared: true, &mut &WIDE, |arena| claim(&mut WIDE.lock(), arena)
 }
-global! {
+heap! {
     /// Bounded time a call, with its own lock.
-    AceBounded = BOUNDED, |arena| claim(&mut BOUNDED.lock(), arena)
+    AceBounded, shared: true, &mut &BOUNDED, |arena| claim(&mut BOUNDED.lock(), arena)
 }
-global! {
+heap! {
     /// For microcontrollers, with its own lock.
-    AceMini = MINI, |arena| claim(&mut MINI.lock(), arena)
+    AceMini, shared: true, &mut &MINI, |arena| claim(&mut MINI.lock(), arena)
 }
-global! {
+heap! {
     /// For small microcontrollers, with its own lock.
-    AceMicro = MICRO, |arena| claim(&mut MICRO.lock(), arena)
+    AceMicro, shared: true, &mut &MICRO, |arena| claim(&mut MICRO.lock(), arena)
 }
-raw! {
+heap! {
     /// The default scale without a lock.
-    AceWideBare, shared: false, WIDE_BARE.lock()
+    AceWideBare, shared: false, WIDE_BARE.lock(), |arena| claim(WIDE_BARE.lock(), arena)
 }
-raw! {
+heap! {
     /// Bounded time a call, without a lock.
-    AceBoundedBare, shared: false, BOUNDED_BARE.lock()
+    AceBoundedBare, shared: false, BOUNDED_BARE.lock(), |arena| claim(BOUNDED_BARE.lock(), arena)
 }
-raw! {
+heap! {
     /// For microcontrollers, without a lock.
-    AceMiniBare, shared: false, MINI_BARE.lock()
+    AceMiniBare, shared: false, MINI_BARE.lock(), |arena| claim(MINI_BARE.lock(), arena)
 }
-raw! {
+heap! {
     /// For small microcontrollers, without a lock.
-    AceMicroBare, shared: false, MICRO_BARE.lock()
+    AceMicroBare, shared: false, MICRO_BARE.lock(), |arena| claim(MICRO_BARE.lock(), arena)
 }
 
 /// Gives the arena to the heap.
@@ -60,10 +60,6 @@ fn claim<S: Scale>(heap: &mut RegionHeap<S>, arena: Arena) -> Result<(), String>
 
 // SAFETY: RegionHeap keeps the same promises.
 unsafe impl<S: Scale> Raw for RegionHeap<S> {
-    unsafe fn take(&mut self, arena: Arena) -> Result<(), String> {
-        claim(self, arena)
-    }
-
     #[inline(always)]
     fn get(&mut self, layout: Layout) -> *mut u8 {
         self.allocate(layout).map_or(ptr::null_mut(), NonNull::as_ptr)

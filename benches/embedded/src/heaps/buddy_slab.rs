@@ -1,11 +1,9 @@
 //! Owns buddy-slab-allocator: a slab cache for each core, pages from a buddy allocator behind a lock.
 
-use super::CORES;
-use crate::heap::{Arena, Heap};
+use super::{CORES, heap};
 use ax_sync::interface::{AcquireResult, ContextState, LockMetadata, SpinOps};
 use buddy_slab_allocator::interface::BuddySlabIf;
 use buddy_slab_allocator::{GlobalAllocator, PerCpuSlab, SlabPoolTrait, StaticSlabPool};
-use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
 use std::hint;
 use std::panic::Location;
@@ -87,39 +85,12 @@ impl SpinOps for Locks {
     }
 }
 
-/// As its README sets it up, for two cores.
-pub struct BuddySlab;
-
-// SAFETY: GlobalAlloc's contract is this trait's, and the static is shared.
-unsafe impl Heap for BuddySlab {
-    const SHARED: bool = true;
-
-    unsafe fn start(arena: Arena) -> Result<(), String> {
+heap! {
+    /// As its README sets it up, for two cores.
+    BuddySlab, shared: true, &mut &HEAP, |arena| {
         // SAFETY: the arena is ours alone for the life of the process, and it is initialised memory.
         let region = unsafe { std::slice::from_raw_parts_mut(arena.start, arena.bytes) };
         // SAFETY: as said.
         unsafe { HEAP.init(region) }.map_err(|why| format!("{why:?}"))
-    }
-
-    fn core(number: usize) {
-        CORE.set(number);
-    }
-
-    #[inline(always)]
-    fn alloc(layout: Layout) -> *mut u8 {
-        // SAFETY: no trace asks for 0 bytes.
-        unsafe { GlobalAlloc::alloc(&HEAP, layout) }
-    }
-
-    #[inline(always)]
-    unsafe fn free(block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's (1).
-        unsafe { GlobalAlloc::dealloc(&HEAP, block, layout) }
-    }
-
-    #[inline(always)]
-    unsafe fn realloc(block: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        // SAFETY: the caller's (1) and (2).
-        unsafe { GlobalAlloc::realloc(&HEAP, block, layout, bytes) }
-    }
+    }, |number| CORE.set(number)
 }

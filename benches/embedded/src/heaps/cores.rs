@@ -1,6 +1,6 @@
 //! Owns ACE-Alloc's heap with a front for each core.
 
-use super::{CORES, global};
+use super::{CORES, heap};
 use ace_alloc::{CoreHeap, CoreId};
 use std::cell::Cell;
 
@@ -22,9 +22,9 @@ unsafe impl CoreId for Core {
 
 static HEAP: CoreHeap<Core, CORES> = CoreHeap::new();
 
-global! {
+heap! {
     /// As its documentation sets it up, for two cores.
-    AceCores = HEAP, |arena| {
+    AceCores, shared: true, &mut &HEAP, |arena| {
         // SAFETY: the arena is the heap's alone for the life of the process.
         let claimed = unsafe { HEAP.claim(arena.start, arena.bytes) };
         claimed.map(drop).map_err(|why| why.to_string())

@@ -1,22 +1,22 @@
 //! Owns embedded-alloc's two heaps, and the critical section that they ask for.
 
-use super::global;
+use super::heap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static LLFF: embedded_alloc::LlffHeap = embedded_alloc::LlffHeap::empty();
 static TLSF: embedded_alloc::TlsfHeap = embedded_alloc::TlsfHeap::empty();
 
-global! {
+heap! {
     /// Linked list, first fit.
-    Llff = LLFF, |arena| {
+    Llff, shared: true, &mut &LLFF, |arena| {
         // SAFETY: the arena is ours alone, and this is the first call.
         unsafe { LLFF.init(arena.start.expose_provenance(), arena.bytes) };
         Ok(())
     }
 }
-global! {
+heap! {
     /// Two-level segregated fit.
-    Tlsf = TLSF, |arena| {
+    Tlsf, shared: true, &mut &TLSF, |arena| {
         // SAFETY: the arena is ours alone, and this is the first call.
         unsafe { TLSF.init(arena.start.expose_provenance(), arena.bytes) };
         Ok(())

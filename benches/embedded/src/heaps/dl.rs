@@ -1,6 +1,6 @@
 //! Owns dlmalloc, whose system here is one arena, handed out once.
 
-use super::{Bare, Raw, raw};
+use super::{Bare, Raw, heap};
 use crate::heap::Arena;
 use dlmalloc::{Allocator, Dlmalloc};
 use std::alloc::Layout;
@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
 static LOCKED: spin::Mutex<Dlmalloc<OneArena>> = spin::Mutex::new(empty());
 static BARE: Bare<Dlmalloc<OneArena>> = Bare::new(empty());
 
-raw! {
+heap! {
     /// Behind `spin::Mutex`.
-    Dl, shared: true, LOCKED.lock()
+    Dl, shared: true, &mut *LOCKED.lock(), |arena| take(&LOCKED.lock(), arena)
 }
-raw! {
+heap! {
     /// Without a lock.
-    DlBare, shared: false, BARE.lock()
+    DlBare, shared: false, BARE.lock(), |arena| take(BARE.lock(), arena)
 }
 
 /// The arena, until it is handed out.
@@ -71,14 +71,15 @@ unsafe impl Allocator for OneArena {
     }
 }
 
+/// Gives the arena to the heap's system.
+fn take(heap: &Dlmalloc<OneArena>, arena: Arena) -> Result<(), String> {
+    heap.allocator().start.store(arena.start, Relaxed);
+    heap.allocator().bytes.store(arena.bytes, Relaxed);
+    Ok(())
+}
+
 // SAFETY: the crate's Dlmalloc keeps the same promises.
 unsafe impl Raw for Dlmalloc<OneArena> {
-    unsafe fn take(&mut self, arena: Arena) -> Result<(), String> {
-        self.allocator().start.store(arena.start, Relaxed);
-        self.allocator().bytes.store(arena.bytes, Relaxed);
-        Ok(())
-    }
-
     #[inline(always)]
     fn get(&mut self, layout: Layout) -> *mut u8 {
         // SAFETY: GlobalAlloc's rules, and no trace asks for 0 bytes.

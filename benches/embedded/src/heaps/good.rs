@@ -1,34 +1,31 @@
 //! Owns good_memory_allocator.
 
-use super::{Bare, Raw, global, raw};
-use crate::heap::Arena;
+use super::{Bare, Raw, heap};
 use good_memory_allocator::{Allocator, SpinLockedAllocator};
 use std::alloc::Layout;
 
 static LOCKED: SpinLockedAllocator = SpinLockedAllocator::empty();
 static BARE: Bare<Allocator> = Bare::new(Allocator::empty());
 
-global! {
+heap! {
     /// With its own lock (spin).
-    Good = LOCKED, |arena| {
+    Good, shared: true, &mut &LOCKED, |arena| {
         // SAFETY: the arena is ours alone, and a static does not move.
         unsafe { LOCKED.init(arena.start.expose_provenance(), arena.bytes) };
         Ok(())
     }
 }
-raw! {
+heap! {
     /// Without a lock.
-    GoodBare, shared: false, BARE.lock()
+    GoodBare, shared: false, BARE.lock(), |arena| {
+        // SAFETY: the arena is ours alone, and a static does not move.
+        unsafe { BARE.lock().init(arena.start.expose_provenance(), arena.bytes) };
+        Ok(())
+    }
 }
 
 // SAFETY: the crate's Allocator keeps the same promises.
 unsafe impl Raw for Allocator {
-    unsafe fn take(&mut self, arena: Arena) -> Result<(), String> {
-        // SAFETY: the arena is ours alone, and a static does not move.
-        unsafe { self.init(arena.start.expose_provenance(), arena.bytes) };
-        Ok(())
-    }
-
     #[inline(always)]
     fn get(&mut self, layout: Layout) -> *mut u8 {
         // SAFETY: it has its memory, and no trace asks for 0 bytes.

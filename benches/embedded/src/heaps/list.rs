@@ -1,7 +1,6 @@
 //! Owns linked_list_allocator and buddy_system_allocator.
 
-use super::{Bare, Raw, global, raw};
-use crate::heap::Arena;
+use super::{Bare, Raw, heap};
 use std::alloc::Layout;
 use std::ptr::{self, NonNull};
 
@@ -12,37 +11,41 @@ static BUDDY: buddy_system_allocator::LockedHeap<32> = buddy_system_allocator::L
 static BUDDY_BARE: Bare<buddy_system_allocator::Heap<32>> =
     Bare::new(buddy_system_allocator::Heap::empty());
 
-global! {
+heap! {
     /// linked_list_allocator with its own lock (spinning_top).
-    LinkedList = LIST, |arena| {
+    LinkedList, shared: true, &mut &LIST, |arena| {
         // SAFETY: the arena is ours alone, and this is the first call.
-        unsafe { LIST.lock().take(arena) }
+        unsafe { LIST.lock().init(arena.start, arena.bytes) };
+        Ok(())
     }
 }
-global! {
+heap! {
     /// buddy_system_allocator with its own lock (spin).
-    Buddy = BUDDY, |arena| {
+    Buddy, shared: true, &mut &BUDDY, |arena| {
         // SAFETY: the arena is ours alone, and this is the first call.
-        unsafe { BUDDY.lock().take(arena) }
+        unsafe { BUDDY.lock().init(arena.start.expose_provenance(), arena.bytes) };
+        Ok(())
     }
 }
-raw! {
+heap! {
     /// linked_list_allocator without a lock.
-    LinkedListBare, shared: false, LIST_BARE.lock()
+    LinkedListBare, shared: false, LIST_BARE.lock(), |arena| {
+        // SAFETY: the arena is ours alone, and this is the first call.
+        unsafe { LIST_BARE.lock().init(arena.start, arena.bytes) };
+        Ok(())
+    }
 }
-raw! {
+heap! {
     /// buddy_system_allocator without a lock.
-    BuddyBare, shared: false, BUDDY_BARE.lock()
+    BuddyBare, shared: false, BUDDY_BARE.lock(), |arena| {
+        // SAFETY: the arena is ours alone, and this is the first call.
+        unsafe { BUDDY_BARE.lock().init(arena.start.expose_provenance(), arena.bytes) };
+        Ok(())
+    }
 }
 
 // SAFETY: the crate's Heap keeps the same promises.
 unsafe impl Raw for linked_list_allocator::Heap {
-    unsafe fn take(&mut self, arena: Arena) -> Result<(), String> {
-        // SAFETY: the arena is ours alone, and this is the first call.
-        unsafe { self.init(arena.start, arena.bytes) };
-        Ok(())
-    }
-
     #[inline(always)]
     fn get(&mut self, layout: Layout) -> *mut u8 {
         self.allocate_first_fit(layout).map_or(ptr::null_mut(), NonNull::as_ptr)
@@ -57,12 +60,6 @@ unsafe impl Raw for linked_list_allocator::Heap {
 
 // SAFETY: the crate's Heap keeps the same promises.
 unsafe impl Raw for buddy_system_allocator::Heap<32> {
-    unsafe fn take(&mut self, arena: Arena) -> Result<(), String> {
-        // SAFETY: the arena is ours alone, and this is the first call.
-        unsafe { self.init(arena.start.expose_provenance(), arena.bytes) };
-        Ok(())
-    }
-
     #[inline(always)]
     fn get(&mut self, layout: Layout) -> *mut u8 {
         self.alloc(layout).map_or(ptr::null_mut(), NonNull::as_ptr)

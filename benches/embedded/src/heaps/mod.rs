@@ -12,8 +12,8 @@ mod pico;
 mod talc;
 mod tlsf;
 
-use crate::heap::{Arena, Heap};
-use std::alloc::Layout;
+use crate::heap::Heap;
+use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
 
 /// Cores that heaps with a part for each of them are set up for.
@@ -84,17 +84,12 @@ heaps! {
     "picoalloc-bare" => pico::PicoBare, "picoalloc 5.2.1", "none";
 }
 
-/// An allocator as a plain value: what its crate offers below any lock.
+/// The calls of an allocator as a value: what its crate offers below any lock, or a reference to what it
+/// made fit for `#[global_allocator]`.
 ///
 /// # Safety
 /// As [`Heap`], for one thread at a time.
 unsafe trait Raw {
-    /// As [`Heap::start`].
-    ///
-    /// # Safety
-    /// 1. As there; and `self` is a static.
-    unsafe fn take(&mut self, arena: Arena) -> Result<(), String>;
-
     /// As [`Heap::alloc`].
     fn get(&mut self, layout: Layout) -> *mut u8;
 
@@ -112,6 +107,27 @@ unsafe trait Raw {
     unsafe fn resize(&mut self, block: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
         // SAFETY: the caller's promise is the same.
         unsafe { moved(self, block, layout, bytes) }
+    }
+}
+
+// SAFETY: GlobalAlloc's contract is this trait's.
+unsafe impl<A: GlobalAlloc> Raw for &A {
+    #[inline(always)]
+    fn get(&mut self, layout: Layout) -> *mut u8 {
+        // SAFETY: no trace asks for 0 bytes.
+        unsafe { GlobalAlloc::alloc(*self, layout) }
+    }
+
+    #[inline(always)]
+    unsafe fn put(&mut self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's (1).
+        unsafe { GlobalAlloc::dealloc(*self, block, layout) }
+    }
+
+    #[inline(always)]
+    unsafe fn resize(&mut self, block: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+        // SAFETY: the caller's (1) and (2).
+        unsafe { GlobalAlloc::realloc(*self, block, layout, bytes) }
     }
 }
 
@@ -137,23 +153,24 @@ unsafe fn moved<R: Raw + ?Sized>(
     new
 }
 
-/// A heap behind a static that implements `GlobalAlloc`, with the lock that the crate brings.
-macro_rules! global {
-    ($(#[$about:meta])* $name:ident = $heap:expr, $take:expr) => {
-        global! { $(#[$about])* $name = $heap, $take, |_| () }
+/// A heap in a static: whether threads share it, how its [`Raw`] is reached (a reference to a
+/// `GlobalAlloc`, a lock, or none), how it starts, and how it is told which core a thread is.
+macro_rules! heap {
+    ($(#[$about:meta])* $name:ident, shared: $shared:literal, $reach:expr, $start:expr) => {
+        heap! { $(#[$about])* $name, shared: $shared, $reach, $start, |_| () }
     };
-    ($(#[$about:meta])* $name:ident = $heap:expr, $take:expr, $core:expr) => {
+    ($(#[$about:meta])* $name:ident, shared: $shared:literal, $reach:expr, $start:expr, $core:expr) => {
         $(#[$about])*
         pub struct $name;
 
-        // SAFETY: GlobalAlloc's contract is this trait's, and the static is shared.
+        // SAFETY: Raw's contract is this trait's; what reaches it keeps threads apart if SHARED says so.
         unsafe impl $crate::heap::Heap for $name {
-            const SHARED: bool = true;
+            const SHARED: bool = $shared;
 
             unsafe fn start(arena: $crate::heap::Arena) -> Result<(), String> {
-                let take: unsafe fn($crate::heap::Arena) -> Result<(), String> = $take;
+                let start: unsafe fn($crate::heap::Arena) -> Result<(), String> = $start;
                 // SAFETY: the caller's (1).
-                unsafe { take(arena) }
+                unsafe { start(arena) }
             }
 
             fn core(number: usize) {
@@ -163,14 +180,13 @@ macro_rules! global {
 
             #[inline(always)]
             fn alloc(layout: std::alloc::Layout) -> *mut u8 {
-                // SAFETY: no trace asks for 0 bytes.
-                unsafe { std::alloc::GlobalAlloc::alloc(&$heap, layout) }
+                $crate::heaps::Raw::get($reach, layout)
             }
 
             #[inline(always)]
             unsafe fn free(block: *mut u8, layout: std::alloc::Layout) {
                 // SAFETY: the caller's (1).
-                unsafe { std::alloc::GlobalAlloc::dealloc(&$heap, block, layout) }
+                unsafe { $crate::heaps::Raw::put($reach, block, layout) }
             }
 
             #[inline(always)]
@@ -180,51 +196,12 @@ macro_rules! global {
                 bytes: usize,
             ) -> *mut u8 {
                 // SAFETY: the caller's (1) and (2).
-                unsafe { std::alloc::GlobalAlloc::realloc(&$heap, block, layout, bytes) }
+                unsafe { $crate::heaps::Raw::resize($reach, block, layout, bytes) }
             }
         }
     };
 }
-
-/// A heap in a static that says how to reach its [`Raw`]: a lock, or none.
-macro_rules! raw {
-    ($(#[$about:meta])* $name:ident, shared: $shared:expr, $reach:expr) => {
-        $(#[$about])*
-        pub struct $name;
-
-        // SAFETY: Raw's contract is this trait's; what reaches it keeps threads apart if SHARED says so.
-        unsafe impl $crate::heap::Heap for $name {
-            const SHARED: bool = $shared;
-
-            unsafe fn start(arena: $crate::heap::Arena) -> Result<(), String> {
-                // SAFETY: the caller's (1).
-                unsafe { $crate::heaps::Raw::take(&mut *$reach, arena) }
-            }
-
-            #[inline(always)]
-            fn alloc(layout: std::alloc::Layout) -> *mut u8 {
-                $crate::heaps::Raw::get(&mut *$reach, layout)
-            }
-
-            #[inline(always)]
-            unsafe fn free(block: *mut u8, layout: std::alloc::Layout) {
-                // SAFETY: the caller's (1).
-                unsafe { $crate::heaps::Raw::put(&mut *$reach, block, layout) }
-            }
-
-            #[inline(always)]
-            unsafe fn realloc(
-                block: *mut u8,
-                layout: std::alloc::Layout,
-                bytes: usize,
-            ) -> *mut u8 {
-                // SAFETY: the caller's (1) and (2).
-                unsafe { $crate::heaps::Raw::resize(&mut *$reach, block, layout, bytes) }
-            }
-        }
-    };
-}
-use {global, raw};
+use heap;
 
 /// A heap that one thread uses without a lock.
 struct Bare<T>(UnsafeCell<T>);

@@ -1,6 +1,6 @@
 //! Owns picoalloc.
 
-use super::{Bare, Raw, global, raw};
+use super::{Bare, Raw, heap};
 use crate::heap::Arena;
 use picoalloc::{Allocator, Env, Mutex, Size};
 use std::alloc::Layout;
@@ -12,22 +12,20 @@ static BARE: Bare<Allocator<OneArena>> = Bare::new(Allocator::new(OneArena));
 static START: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
 static BYTES: AtomicUsize = AtomicUsize::new(0);
 
-global! {
+heap! {
     /// With its own lock.
-    Pico = LOCKED, |arena| {
-        keep(arena);
-        Ok(())
-    }
+    Pico, shared: true, &mut &LOCKED, keep
 }
-raw! {
+heap! {
     /// Without a lock.
-    PicoBare, shared: false, BARE.lock()
+    PicoBare, shared: false, BARE.lock(), keep
 }
 
 /// Where `OneArena` finds the arena: the crate has no way to it from outside.
-fn keep(arena: Arena) {
+fn keep(arena: Arena) -> Result<(), String> {
     START.store(arena.start, Relaxed);
     BYTES.store(arena.bytes, Relaxed);
+    Ok(())
 }
 
 /// The process's arena, which is all there is.
@@ -58,11 +56,6 @@ fn size(bytes: usize) -> Size {
 
 // SAFETY: the crate's Allocator keeps the same promises.
 unsafe impl Raw for Allocator<OneArena> {
-    unsafe fn take(&mut self, arena: Arena) -> Result<(), String> {
-        keep(arena);
-        Ok(())
-    }
-
     #[inline(always)]
     fn get(&mut self, layout: Layout) -> *mut u8 {
         let block = self.alloc(size(layout.align()), size(layout.size()));

@@ -1,6 +1,6 @@
 //! Owns rlsf, which brings no lock for bare metal: behind the mutex that kernels use, and without.
 
-use super::{Bare, Raw, raw};
+use super::{Bare, Raw, heap};
 use crate::heap::Arena;
 use const_default::ConstDefault;
 use std::alloc::Layout;
@@ -13,25 +13,34 @@ type Tlsf = rlsf::Tlsf<'static, u32, u32, 24, 32>;
 static LOCKED: spin::Mutex<Tlsf> = spin::Mutex::new(Tlsf::DEFAULT);
 static BARE: Bare<Tlsf> = Bare::new(Tlsf::DEFAULT);
 
-raw! {
+heap! {
     /// Behind `spin::Mutex`.
-    Rlsf, shared: true, LOCKED.lock()
+    Rlsf, shared: true, &mut *LOCKED.lock(), |arena| {
+        // SAFETY: the arena is ours alone for the life of the process.
+        unsafe { take(&mut LOCKED.lock(), arena) }
+    }
 }
-raw! {
+heap! {
     /// Without a lock.
-    RlsfBare, shared: false, BARE.lock()
+    RlsfBare, shared: false, BARE.lock(), |arena| {
+        // SAFETY: as above.
+        unsafe { take(BARE.lock(), arena) }
+    }
+}
+
+/// Gives the arena to the heap.
+///
+/// # Safety
+/// 1. It is writable, and nobody else's for the life of the process.
+unsafe fn take(heap: &mut Tlsf, arena: Arena) -> Result<(), String> {
+    let memory = ptr::slice_from_raw_parts_mut(arena.start.cast::<MaybeUninit<u8>>(), arena.bytes);
+    // SAFETY: (1).
+    let _ = heap.insert_free_block(unsafe { &mut *memory });
+    Ok(())
 }
 
 // SAFETY: the crate's Tlsf keeps the same promises.
 unsafe impl Raw for Tlsf {
-    unsafe fn take(&mut self, arena: Arena) -> Result<(), String> {
-        let memory =
-            ptr::slice_from_raw_parts_mut(arena.start.cast::<MaybeUninit<u8>>(), arena.bytes);
-        // SAFETY: the arena is ours alone for the life of the process.
-        let _ = self.insert_free_block(unsafe { &mut *memory });
-        Ok(())
-    }
-
     #[inline(always)]
     fn get(&mut self, layout: Layout) -> *mut u8 {
         self.allocate(layout).map_or(ptr::null_mut(), NonNull::as_ptr)
