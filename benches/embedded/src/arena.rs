@@ -5,8 +5,10 @@ use std::ptr;
 
 /// Every arena begins at a multiple of this, so that none has a luckier place than another.
 const PLACE: usize = 2 << 20;
+/// No page is smaller.
+const PAGE: usize = 4096;
 
-/// Memory that this process and its children share, all of it resident.
+/// Memory that this process and its children share.
 fn shared(bytes: usize) -> *mut u8 {
     // SAFETY: a fresh anonymous mapping touches nothing that exists.
     let memory = unsafe {
@@ -14,7 +16,7 @@ fn shared(bytes: usize) -> *mut u8 {
             ptr::null_mut(),
             bytes,
             libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_POPULATE,
+            libc::MAP_SHARED | libc::MAP_ANONYMOUS,
             -1,
             0,
         )
@@ -23,10 +25,14 @@ fn shared(bytes: usize) -> *mut u8 {
     memory.cast()
 }
 
-/// A new arena; it stays for the life of the process.
+/// A new arena, all of it resident; it stays for the life of the process.
 pub fn arena(bytes: usize) -> Arena {
     let memory = shared(bytes + PLACE);
     let start = memory.map_addr(|address| address.next_multiple_of(PLACE));
+    for page in (0..bytes).step_by(PAGE) {
+        // SAFETY: `shared` mapped it, and nobody else knows of it.
+        unsafe { start.add(page).write_volatile(0) };
+    }
     Arena { start, bytes }
 }
 

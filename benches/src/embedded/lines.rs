@@ -41,38 +41,42 @@ impl Line {
     }
 }
 
+/// Of the requests, those that the heap refused.
+pub const REFUSED: &str = "refused ‰";
+/// Of the steps that were planned, those for which there was time.
+pub const MADE: &str = "made ‰";
+
 /// What the worker said of a load, as figures with their names.
 pub fn figures(load: &Load, said: &Value) -> Vec<(String, f64)> {
     let number = |key: &str| said[key].as_f64().unwrap_or(0.0);
-    let permille = |part: f64, of: f64| if of > 0.0 { part * 1e3 / of } else { 0.0 };
-    let refused = permille(number("failed"), number("asked"));
-    match load.group {
-        Group::Speed => {
-            let ns = number("ns") / number("asked").max(1.0);
-            vec![("ns".to_owned(), ns), ("refused ‰".to_owned(), refused)]
-        }
+    let permille = |part: &str, of: &str| match said[of].as_f64() {
+        Some(of) if of > 0.0 => Some(number(part) * 1e3 / of),
+        _ => None,
+    };
+    let mut figures = match load.group {
+        Group::Speed => vec![("ns".to_owned(), number("ns") / number("asked").max(1.0))],
         Group::Threads => {
-            let rate = number("asked") * 1e3 / number("ns").max(1.0);
-            vec![("M pairs/s".to_owned(), rate), ("refused ‰".to_owned(), refused)]
-        }
-        Group::Fragments => {
-            let whole = permille(number("largest"), number("free"));
-            vec![("largest ‰ of free".to_owned(), whole), ("refused ‰".to_owned(), refused)]
+            vec![("M pairs/s".to_owned(), number("asked") * 1e3 / number("ns").max(1.0))]
         }
         Group::Usable => {
-            let means = ["fresh", "churned"].map(|key| (format!("{key} ‰"), mean(&said[key])));
-            means.into_iter().collect()
+            ["fresh", "churned"].iter().flat_map(|key| means(key, "‰", said)).collect()
+        }
+        Group::Fragments => {
+            ["largest", "again"].iter().flat_map(|key| means(key, "‰ of free", said)).collect()
         }
         Group::Latency => {
             ["alloc", "free"].iter().flat_map(|call| call_figures(call, said)).collect()
         }
-    }
+    };
+    let parts = [(REFUSED, permille("failed", "asked")), (MADE, permille("made", "planned"))];
+    figures.extend(parts.into_iter().filter_map(|(name, part)| Some((name.to_owned(), part?))));
+    figures
 }
 
-/// Median, rare and worst of one kind of call, and the curve between.
+/// Calls, median, rare and worst of one kind of call, and the curve between.
 fn call_figures(call: &str, said: &Value) -> Vec<(String, f64)> {
     let of = |key: &str| Some((format!("{call} {key}"), said[call][key].as_f64()?));
-    let mut figures = Vec::from_iter(["p50", "p999", "max"].into_iter().filter_map(of));
+    let mut figures = Vec::from_iter(["p50", "p999", "max", "calls"].into_iter().filter_map(of));
     for (halvings, cost) in said[call]["curve"].as_array().into_iter().flatten().enumerate() {
         figures.extend(cost.as_f64().map(|cost| (curve(call, halvings), cost)));
     }
@@ -84,9 +88,15 @@ pub fn curve(call: &str, halvings: usize) -> String {
     format!("{call} one in {}", 1_u64 << halvings)
 }
 
-fn mean(values: &Value) -> f64 {
-    let values = Vec::from_iter(values.as_array().into_iter().flatten().filter_map(Value::as_f64));
-    values.iter().sum::<f64>() / values.len().max(1) as f64
+/// The mean over the seeds, and its standard error.
+fn means(key: &str, unit: &str, said: &Value) -> [(String, f64); 2] {
+    let values = said[key].as_array().into_iter().flatten().filter_map(Value::as_f64);
+    let values = Vec::from_iter(values);
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count.max(1.0);
+    let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
+    let error = (squares / (count - 1.0).max(1.0) / count.max(1.0)).sqrt();
+    [(format!("{key} {unit}"), mean), (format!("{key} ± {unit}"), error)]
 }
 
 /// All figures of a comparison.
@@ -121,12 +131,18 @@ mod tests {
         let speed = figures(&load(Group::Speed), &said);
         assert_eq!(speed, [("ns".to_owned(), 30.0), ("refused ‰".to_owned(), 10.0)]);
         let usable = figures(&load(Group::Usable), &json!({ "fresh": [1, 3], "churned": [2] }));
-        assert_eq!(usable, [("fresh ‰".to_owned(), 2.0), ("churned ‰".to_owned(), 2.0)]);
-        let said =
-            json!({ "alloc": { "p50": 5, "p999": 6, "max": 7, "curve": [1, 5] }, "free": null });
-        let names = Vec::from_iter(figures(&load(Group::Latency), &said).into_iter().map(|f| f.0));
-        let expected = ["alloc p50", "alloc p999", "alloc max", "alloc one in 1", "alloc one in 2"];
-        assert_eq!(names, expected);
+        let expected =
+            [("fresh ‰", 2.0), ("fresh ± ‰", 1.0), ("churned ‰", 2.0), ("churned ± ‰", 0.0)];
+        assert_eq!(usable, expected.map(|(name, value)| (name.to_owned(), value)));
+        let alloc = json!({ "p50": 5, "p999": 6, "max": 7, "calls": 8, "curve": [1, 5] });
+        let said = json!({ "alloc": alloc, "free": null, "made": 3, "planned": 4 });
+        let latency = figures(&load(Group::Latency), &said);
+        let names = Vec::from_iter(latency.iter().map(|(name, _)| name.as_str()));
+        let [median, rare, worst, calls] =
+            ["p50", "p999", "max", "calls"].map(|key| format!("alloc {key}"));
+        let curve = [0, 1].map(|halvings| curve("alloc", halvings));
+        assert_eq!(names, [&*median, &rare, &worst, &calls, &curve[0], &curve[1], MADE]);
+        assert_eq!(latency[6].1, 750.0);
     }
 
     #[test]

@@ -4,27 +4,27 @@
 //! |---|---|
 //! | `plan` | the groups and their loads |
 //! | `worker` | the program that has the heaps (`benches/embedded`) |
+//! | `measure` | who is asked what, and when |
 //! | `lines` | what it said, as figures |
 //! | `text`, `plot` | tables and pictures |
 
 mod lines;
+mod measure;
 mod plan;
 mod plot;
 mod text;
 mod worker;
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::cli::EmbeddedArgs;
-use crate::machine::{self, Machine};
+use crate::machine::Machine;
 use crate::report;
 use crate::workshop::Workshop;
-use lines::{Line, Lines, figures};
+use lines::Lines;
+use measure::Course;
 pub use plan::Group;
 use plan::Load;
 use worker::{Heap, Worker};
@@ -35,24 +35,53 @@ struct Comparison {
     heaps: Vec<Heap>,
     loads: Vec<Load>,
     lines: Lines,
-    /// Heaps that can't work under a load, with their reasons.
-    unfit: Vec<String>,
-    /// Promises that were not kept.
-    complaints: Vec<String>,
+    unfit: Vec<Unfit>,
 }
 
-/// Measures and reports; `Ok(false)` when a heap broke a promise.
+/// A heap that has no figures under a load.
+struct Unfit {
+    group: Group,
+    heap: String,
+    load: String,
+    why: String,
+}
+
+impl Unfit {
+    fn new((load, heap): (&Load, &Heap), why: String) -> Self {
+        Self { group: load.group, heap: heap.name.clone(), load: load.name.clone(), why }
+    }
+
+    /// Was a promise broken? Only the check speaks of blocks.
+    fn is_wrong(&self) -> bool {
+        self.why.contains("a block ")
+    }
+}
+
+/// Measures and reports, group by group; `Ok(false)` when a heap broke a promise.
 pub fn perform(args: &EmbeddedArgs) -> Result<bool, String> {
     if let Some(folder) = &args.svg {
-        // Said now rather than after half an hour.
+        // Said now rather than after a quarter of an hour.
         fs::create_dir_all(folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
     }
     let program = Workshop::open(!args.workers.no_build)?.embedded()?;
     let worker = Worker { program, limit: args.workers.limit };
-    let heaps = chosen(worker.heaps()?, args.peers.as_deref())?;
-    let loads = plan::loads(&args.groups, args.quick);
-    let comparison = measure(&worker, heaps, loads, args);
-    report::say(&text::whole(&comparison));
+    let mut comparison = Comparison {
+        machine: Machine::read(),
+        heaps: chosen(worker.heaps()?, args.peers.as_deref())?,
+        loads: plan::loads(&args.groups, args.quick),
+        lines: Lines::default(),
+        unfit: Vec::new(),
+    };
+    report::say(&text::head(&comparison.machine));
+    let course = Course::new(&worker, args, &comparison);
+    for group in Group::ALL {
+        if !comparison.loads.iter().any(|load| load.group == group) {
+            continue;
+        }
+        course.run(group, &mut comparison);
+        course.pause(|| report::say(&text::group(&comparison, group)));
+    }
+    course.end();
     if let Some(path) = &args.csv {
         report::write(path, &csv(&comparison.lines)?)?;
     }
@@ -64,7 +93,7 @@ pub fn perform(args: &EmbeddedArgs) -> Result<bool, String> {
             report::write(&folder.join(name), &drawing)?;
         }
     }
-    Ok(comparison.complaints.is_empty())
+    Ok(!comparison.unfit.iter().any(Unfit::is_wrong))
 }
 
 /// The heaps that were asked for, or all.
@@ -75,80 +104,6 @@ fn chosen(all: Vec<Heap>, asked: Option<&[String]>) -> Result<Vec<Heap>, String>
         found.ok_or(format!("no heap is called {name}"))
     };
     asked.iter().map(find).collect()
-}
-
-/// Does this heap take part in this group?
-fn fits(heap: &Heap, group: Group) -> bool {
-    match group {
-        Group::Speed => true,
-        Group::Latency => heap.is_floor() || !heap.is_bare(),
-        Group::Threads | Group::Usable | Group::Fragments => !heap.is_bare(),
-    }
-}
-
-/// Every load with every heap that fits: one pass that checks, then the rounds, each of which begins with
-/// another heap.
-fn measure(worker: &Worker, heaps: Vec<Heap>, loads: Vec<Load>, args: &EmbeddedArgs) -> Comparison {
-    let (mut lines, mut unfit, mut complaints) = (Lines::default(), Vec::new(), Vec::new());
-    let bar = ProgressBar::new(loads.len() as u64);
-    let template = "embedded {bar:32} {pos}/{len} loads  {msg}";
-    bar.set_style(ProgressStyle::with_template(template).expect("the template is valid"));
-    for load in &loads {
-        bar.set_message(load.name.clone());
-        let mut fit = Vec::from_iter(heaps.iter().filter(|heap| fits(heap, load.group)));
-        if load.group == Group::Speed {
-            fit.retain(|heap| match worker.verify(heap, load) {
-                // The floor is no allocator; it hands out what is taken.
-                Err(why) if !heap.is_floor() => {
-                    unfit.push(format!("{}: {}: {why}", heap.name, load.name));
-                    false
-                }
-                _ => true,
-            });
-        }
-        let rounds = if load.timed { args.rounds as usize } else { 1 };
-        let mut said = Vec::from_iter(fit.iter().map(|_| Ok(Vec::<Value>::new())));
-        for round in 0..rounds {
-            for turn in 0..fit.len() {
-                let at = (round + turn) % fit.len();
-                if let Ok(values) = &mut said[at] {
-                    machine::wait_until_idle(Duration::from_secs(u64::from(args.workers.quiet)));
-                    match worker.ask(fit[at], load) {
-                        Ok(value) => values.push(value),
-                        Err(why) => said[at] = Err(why),
-                    }
-                }
-            }
-        }
-        for (heap, said) in fit.iter().zip(said) {
-            match said {
-                Ok(values) => lines.0.extend(lines_of(load, heap, &values)),
-                Err(why) => unfit.push(format!("{}: {}: {why}", heap.name, load.name)),
-            }
-        }
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    // Only the verification speaks of blocks.
-    complaints.extend(unfit.iter().filter(|why| why.contains(": a block ")).cloned());
-    Comparison { machine: Machine::read(), heaps, loads, lines, unfit, complaints }
-}
-
-/// The figures of one heap under one load, each over all rounds.
-fn lines_of(load: &Load, heap: &Heap, values: &[Value]) -> Vec<Line> {
-    let mut rounds = BTreeMap::<String, Vec<f64>>::new();
-    let mut order = Vec::new();
-    for (figure, number) in values.iter().flat_map(|value| figures(load, value)) {
-        let list = rounds.entry(figure.clone()).or_default();
-        if list.is_empty() {
-            order.push(figure);
-        }
-        list.push(number);
-    }
-    let line = |figure: String| {
-        rounds.remove(&figure).map(|list| Line::new(load, &heap.name, &figure, list))
-    };
-    order.into_iter().filter_map(line).collect()
 }
 
 /// A line for each figure.
@@ -165,12 +120,15 @@ fn csv(lines: &Lines) -> Result<String, String> {
 fn document(comparison: &Comparison) -> Value {
     let heap =
         |heap: &Heap| json!({ "name": heap.name, "version": heap.version, "lock": heap.lock });
+    let unfit = |one: &Unfit| json!({ "heap": one.heap, "load": one.load, "why": one.why });
+    let (wrong, left_out) =
+        comparison.unfit.iter().partition::<Vec<&Unfit>, _>(|one| one.is_wrong());
     json!({
         "bench": "embedded",
         "machine": comparison.machine,
         "heaps": Vec::from_iter(comparison.heaps.iter().map(heap)),
         "rows": comparison.lines.0,
-        "left_out": comparison.unfit,
-        "complaints": comparison.complaints,
+        "left_out": Vec::from_iter(left_out.into_iter().map(unfit)),
+        "complaints": Vec::from_iter(wrong.into_iter().map(unfit)),
     })
 }

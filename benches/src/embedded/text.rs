@@ -1,16 +1,19 @@
 //! Owns the tables: a row for each heap, a column for each load, and what stands against the best peer.
 
 use super::Comparison;
-use super::lines::Lines;
+use super::lines::{Lines, MADE, REFUSED};
 use super::plan::{Group, Load};
 use super::worker::Heap;
+use crate::machine::Machine;
 use crate::stats::median;
 use crate::table::align;
 
 /// A heap that refuses more of the requests than this is not ranked: the others do more work.
-const REFUSED: f64 = 10.0;
+const MOST_REFUSED: f64 = 10.0;
 /// What a heap that is not ranked has behind its figure.
-const MARK: &str = "*";
+const NOT_RANKED: &str = "*";
+/// What a heap has before its figure that had no time for all steps.
+const CUT_SHORT: &str = "~";
 
 /// Which of two figures is the better one.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,44 +29,43 @@ struct Column<'a> {
     head: String,
 }
 
-/// Everything.
-pub fn whole(comparison: &Comparison) -> String {
-    let mut text = format!("{}\n", comparison.machine.describe());
-    for why in &comparison.unfit {
-        text.push_str(&format!("left out: {why}\n"));
-    }
-    for group in [Group::Speed, Group::Latency, Group::Threads, Group::Usable, Group::Fragments] {
-        let loads = Vec::from_iter(comparison.loads.iter().filter(|load| load.group == group));
-        if loads.is_empty() {
-            continue;
+/// What stands above all tables.
+pub fn head(machine: &Machine) -> String {
+    format!("{}\n", machine.describe())
+}
+
+/// The tables of one group, and what must be said of them.
+pub fn group(comparison: &Comparison, group: Group) -> String {
+    let loads = Vec::from_iter(comparison.loads.iter().filter(|load| load.group == group));
+    let more = |title: &str, figure| {
+        table(comparison, title, &columns(&loads, figure), Better::More, false)
+    };
+    let mut text = match group {
+        Group::Speed => speed(comparison, &loads),
+        Group::Latency => latency(comparison, &loads),
+        Group::Threads => more("threads, million pairs a second", "M pairs/s"),
+        Group::Usable => {
+            more("usable, live ‰ of the arena at the first failure, fresh", "fresh ‰")
+                + &more("usable, the same after churn", "churned ‰")
         }
-        text.push_str(&match group {
-            Group::Speed => speed(comparison, &loads),
-            Group::Latency => latency(comparison, &loads),
-            Group::Threads => {
-                let columns = columns(&loads, "M pairs/s");
-                table(comparison, "threads, million pairs a second", &columns, Better::More, false)
-            }
-            Group::Usable => ["fresh ‰", "churned ‰"]
-                .map(|figure| {
-                    let title = format!("usable, {figure} of the arena at the first failure");
-                    table(comparison, &title, &columns(&loads, figure), Better::More, false)
-                })
-                .concat(),
-            Group::Fragments => {
-                let columns = columns(&loads, "largest ‰ of free");
-                table(comparison, "largest block, ‰ of what is free", &columns, Better::More, false)
-            }
-        });
+        Group::Fragments => {
+            more("after a million steps: the largest block, ‰ of what is free", "largest ‰ of free")
+                + &more("blocks of the mix before a failure, ‰ of what is free", "again ‰ of free")
+        }
+    };
+    if text.contains(NOT_RANKED) {
+        let percent = MOST_REFUSED / 10.0;
+        text += &format!(
+            "\n{NOT_RANKED} refused more than {percent:.0} % of the requests: not ranked\n"
+        );
     }
-    if text.contains(MARK) {
-        text.push_str(&format!(
-            "\n{MARK} refused more than {:.0} % of the requests: not ranked\n",
-            REFUSED / 10.0
-        ));
+    if text.contains(CUT_SHORT) {
+        text +=
+            &format!("\n{CUT_SHORT} no time for all steps: the heap was full, and stirred less\n");
     }
-    for complaint in &comparison.complaints {
-        text.push_str(&format!("NOT VALID: {complaint}\n"));
+    for one in comparison.unfit.iter().filter(|unfit| unfit.group == group) {
+        let verdict = if one.is_wrong() { "NOT VALID" } else { "left out" };
+        text += &format!("{verdict}: {}: {}: {}\n", one.heap, one.load, one.why);
     }
     text
 }
@@ -120,6 +122,9 @@ fn table(
     let lines = &comparison.lines;
     let shown = |heap: &&Heap| heap.is_floor() || heap.is_bare() == bare;
     let heaps = Vec::from_iter(comparison.heaps.iter().filter(shown));
+    if heaps.iter().all(|heap| heap.is_floor()) {
+        return String::new();
+    }
     let mut rows = vec![vec!["heap".to_owned()]];
     rows[0].extend(columns.iter().map(|column| column.head.clone()));
     for heap in &heaps {
@@ -146,19 +151,25 @@ fn table(
 
 /// Did the heap refuse too much to be ranked?
 fn refuses(lines: &Lines, column: &Column, heap: &Heap) -> bool {
-    lines.find(column.load, &heap.name, "refused ‰").is_some_and(|line| line.median > REFUSED)
+    lines.find(column.load, &heap.name, REFUSED).is_some_and(|line| line.median > MOST_REFUSED)
+}
+
+/// Was there no time for all steps?
+fn cut_short(lines: &Lines, column: &Column, heap: &Heap) -> bool {
+    lines.find(column.load, &heap.name, MADE).is_some_and(|line| line.median < 1e3)
 }
 
 fn cell(lines: &Lines, column: &Column, heap: &Heap) -> String {
     let Some(line) = lines.find(column.load, &heap.name, column.figure) else {
         return "-".to_owned();
     };
-    let mark = if refuses(lines, column, heap) { MARK } else { "" };
-    match column.load.group {
-        Group::Usable | Group::Fragments => format!("{:.0}{mark}", line.median),
-        Group::Latency => format!("{:.0}", line.median),
-        _ => format!("{:.1}{mark}", line.median),
-    }
+    let before = if cut_short(lines, column, heap) { CUT_SHORT } else { "" };
+    let behind = if refuses(lines, column, heap) { NOT_RANKED } else { "" };
+    let digits = match column.load.group {
+        Group::Speed | Group::Threads => 1,
+        Group::Usable | Group::Fragments | Group::Latency => 0,
+    };
+    format!("{before}{:.digits$}{behind}", line.median)
 }
 
 /// The peer with the best figure.
