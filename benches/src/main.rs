@@ -4,6 +4,7 @@ mod ablation;
 mod allocators;
 mod arguments;
 mod cli;
+mod drawing;
 mod embedded;
 mod empty;
 mod machine;

@@ -1,22 +1,20 @@
 //! Owns the pictures: nanoseconds by fill, usable permille, single calls from the usual to the worst.
 
-use std::io;
-
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, VPos};
 
 use super::Comparison;
 use super::lines::curve;
 use super::plan::{Group, Load};
 use super::worker::Heap;
+use crate::drawing::{self, ACE, Drawn, FAINT, INK, LARGE, MUTED, SIZE, SMALL, style, write};
 
-const SIZE: (u32, u32) = (1100, 680);
-const INK: RGBColor = RGBColor(34, 34, 34);
-const MUTED: RGBColor = RGBColor(105, 105, 105);
-const FAINT: RGBColor = RGBColor(228, 228, 228);
+/// Width of the legend.
+const LEGEND: u32 = 180;
 /// Ours, the boldest first.
 const OURS: [RGBColor; 4] =
-    [RGBColor(213, 94, 0), RGBColor(240, 150, 60), RGBColor(170, 60, 20), RGBColor(235, 180, 120)];
+    [ACE, RGBColor(240, 150, 60), RGBColor(170, 60, 20), RGBColor(235, 180, 120)];
 /// Of the peers.
 const THEIRS: [RGBColor; 10] = [
     RGBColor(0, 92, 150),
@@ -30,8 +28,6 @@ const THEIRS: [RGBColor; 10] = [
     RGBColor(90, 60, 40),
     RGBColor(0, 170, 180),
 ];
-
-type Drawn<T = ()> = Result<T, DrawingAreaErrorKind<io::Error>>;
 
 /// One heap's line or bars.
 struct Series {
@@ -61,9 +57,35 @@ pub fn all(comparison: &Comparison) -> Drawn<Vec<(String, String)>> {
             drawings.push((format!("latency-{call}-{name}.svg"), latency(comparison, load, call)?));
         }
     }
-    let usable = loads(comparison, |load| load.group == Group::Usable);
-    if !usable.is_empty() {
-        drawings.push(("usable.svg".to_owned(), bars(comparison, &usable)?));
+    let bars_of = [
+        (
+            Group::Usable,
+            "churned ‰",
+            Labels {
+                title: "Live bytes at the first failure, after churn".to_owned(),
+                about: "a random half freed, filled again, many times; means over seeds".to_owned(),
+                across: String::new(),
+                up: "‰ of the arena".to_owned(),
+            },
+        ),
+        (
+            Group::Fragments,
+            "again ‰ of free",
+            Labels {
+                title: "After a million steps in a heap half full".to_owned(),
+                about: "blocks of the mix that could be had before a failure; means over seeds"
+                    .to_owned(),
+                across: String::new(),
+                up: "‰ of the free bytes".to_owned(),
+            },
+        ),
+    ];
+    for (group, figure, labels) in bars_of {
+        let own = loads(comparison, |load| load.group == group);
+        if !own.is_empty() {
+            let name = format!("{}.svg", group.word());
+            drawings.push((name, bars(comparison, &own, figure, &labels)?));
+        }
     }
     Ok(drawings)
 }
@@ -98,7 +120,9 @@ fn by_fill(comparison: &Comparison, family: &str, loads: &[&Load]) -> Drawn<Stri
         loads.iter().filter_map(point).collect()
     };
     let labels = Labels {
-        title: format!("{family}: time of a pair of alloc and free, with locks"),
+        title: family.to_owned(),
+        about: "a pair of alloc and free, each heap with its lock; medians over the rounds"
+            .to_owned(),
         across: "live bytes in % of the arena".to_owned(),
         up: "ns (logarithmic)".to_owned(),
     };
@@ -116,7 +140,8 @@ fn latency(comparison: &Comparison, load: &Load, call: &str) -> Drawn<String> {
         (0..20).map_while(cost).collect()
     };
     let labels = Labels {
-        title: format!("{call}, {}: what one call in so many costs at least", load.name),
+        title: format!("{call}, {}", load.name),
+        about: "what one call in so many costs at least, from the fresh heap on".to_owned(),
         across: "one call in".to_owned(),
         up: "cost of the call (logarithmic)".to_owned(),
     };
@@ -126,6 +151,7 @@ fn latency(comparison: &Comparison, load: &Load, call: &str) -> Drawn<String> {
 
 struct Labels {
     title: String,
+    about: String,
     across: String,
     up: String,
 }
@@ -153,21 +179,16 @@ fn draw(
     })
 }
 
-/// Usable permille after churn: a group of bars for each load.
-fn bars(comparison: &Comparison, loads: &[&Load]) -> Drawn<String> {
+/// Permille: a group of bars for each load.
+fn bars(comparison: &Comparison, loads: &[&Load], figure: &str, labels: &Labels) -> Drawn<String> {
     let points = |heap: &Heap| {
         let point = |(at, load): (usize, &&Load)| {
-            let line = comparison.lines.find(load, &heap.name, "churned ‰")?;
+            let line = comparison.lines.find(load, &heap.name, figure)?;
             Some((at as f64, line.median))
         };
         loads.iter().enumerate().filter_map(point).collect()
     };
     let series = series(comparison, points);
-    let labels = Labels {
-        title: "Live bytes at the first failure, after churn".to_owned(),
-        across: String::new(),
-        up: "‰ of the arena".to_owned(),
-    };
     let names = |x: &f64| {
         let at = (x.fract().abs() < 1e-6).then_some(*x as usize);
         at.and_then(|at| loads.get(at))
@@ -176,7 +197,7 @@ fn bars(comparison: &Comparison, loads: &[&Load]) -> Drawn<String> {
     let (width, across) = (0.84 / series.len().max(1) as f64, -0.5..loads.len() as f64 - 0.5);
     page(
         comparison,
-        &labels,
+        labels,
         &series,
         (across, 0.0..1000.0),
         (&names, &|value| short(*value)),
@@ -212,31 +233,25 @@ where
     Y: AsRangedCoord<Value = f64>,
     Y::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
-    let mut drawing = String::new();
-    {
-        let page = SVGBackend::with_string(&mut drawing, SIZE).into_drawing_area();
-        page.fill(&WHITE)?;
-        let text = |size: i32, colour: &RGBColor| ("sans-serif", size).into_font().color(colour);
-        page.draw_text(&labels.title, &text(22, &INK), (24, 14))?;
-        page.draw_text(&comparison.machine.describe(), &text(13, &MUTED), (24, 42))?;
-        let below = page.split_vertically(64).1;
-        let mut builder = ChartBuilder::on(&below);
-        builder.margin(14).margin_right(190).x_label_area_size(56).y_label_area_size(64);
+    drawing::picture(&labels.title, &labels.about, &comparison.machine, |_, below| {
+        let (left, legend) = below.split_horizontally(SIZE.0 - LEGEND);
+        let mut builder = ChartBuilder::on(&left);
+        builder.margin(14).x_label_area_size(56).y_label_area_size(70);
         let mut chart = builder.build_cartesian_2d(across, up)?;
         let mut mesh = chart.configure_mesh();
         mesh.x_desc(&labels.across).y_desc(&labels.up).x_labels(16);
         mesh.x_label_formatter(&format_x).y_label_formatter(&format_y);
-        mesh.label_style(text(13, &INK)).light_line_style(TRANSPARENT).bold_line_style(FAINT);
+        mesh.label_style(style(SMALL, INK, HPos::Center, VPos::Top))
+            .axis_desc_style(("sans-serif", LARGE).into_font().color(&INK));
+        mesh.light_line_style(TRANSPARENT).bold_line_style(FAINT);
         mesh.axis_style(MUTED).draw()?;
         fill(&mut chart)?;
-        // Beside the chart, where plotters' own legend can't be.
-        for (one, y) in series.iter().zip((90..).step_by(18)) {
-            page.draw(&Rectangle::new([(926, y), (944, y + 10)], one.colour.filled()))?;
-            page.draw_text(&one.name, &text(14, &INK), (950, y - 3))?;
+        for (one, y) in series.iter().zip((16..).step_by(22)) {
+            legend.draw(&Rectangle::new([(8, y + 2), (26, y + 12)], one.colour.filled()))?;
+            write(&legend, &one.name, SMALL, INK, (34, y))?;
         }
-        page.present()?;
-    }
-    Ok(drawing)
+        Ok(())
+    })
 }
 
 /// As few digits as say it.

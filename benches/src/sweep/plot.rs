@@ -1,26 +1,18 @@
 //! Owns the picture: memory to the right, throughput upwards, the front, and the named points.
 
-use std::io;
-
-use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::text_anchor::{HPos, VPos};
 
 use super::grid;
 use super::labels::{self, Area, Label};
 use super::plane::{Kind, Plane, Spot};
+use crate::drawing::{self, ACE, Drawn, FAINT, INK, LARGE, MUTED, Page, SIZE, SMALL, style, write};
 use crate::machine::Machine;
 use crate::rounds::Bench;
 
-const SIZE: (u32, u32) = (1200, 760);
-const HEADING: i32 = 84;
 /// Width of the legend.
 const LEGEND: u32 = 250;
-const INK: RGBColor = RGBColor(34, 34, 34);
-const MUTED: RGBColor = RGBColor(105, 105, 105);
-const FAINT: RGBColor = RGBColor(228, 228, 228);
-const ACE: RGBColor = RGBColor(213, 94, 0);
 /// Of the trims, from the leanest to the one that keeps everything.
 const SHADES: [RGBColor; 5] = [
     RGBColor(0, 92, 150),
@@ -29,13 +21,6 @@ const SHADES: [RGBColor; 5] = [
     RGBColor(205, 160, 20),
     RGBColor(150, 110, 150),
 ];
-/// Text sizes.
-const TITLE: i32 = 26;
-const LARGE: i32 = 17;
-const SMALL: i32 = 15;
-
-type Drawn<T = ()> = Result<T, DrawingAreaErrorKind<io::Error>>;
-type Page<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 /// What the picture shows.
@@ -48,28 +33,14 @@ pub struct Scene<'a> {
 impl Scene<'_> {
     /// The SVG.
     pub fn draw(&self) -> Drawn<String> {
-        let mut drawing = String::new();
-        {
-            let page = SVGBackend::with_string(&mut drawing, SIZE).into_drawing_area();
-            page.fill(&WHITE)?;
-            self.heading(&page)?;
-            let below = page.split_vertically(HEADING).1;
+        let names = self.benches.iter().map(|b| format!("{} {}", b.name, b.words()));
+        let about = format!("means over {}", Vec::from_iter(names).join(", "));
+        drawing::picture("Throughput against memory", &about, self.machine, |page, below| {
             let (left, legend) = below.split_horizontally(SIZE.0 - LEGEND);
             let anchors = self.chart(&left)?;
-            self.names(&page, &anchors)?;
-            self.legend(&legend)?;
-            page.present()?;
-        }
-        Ok(drawing)
-    }
-
-    fn heading(&self, page: &Page) -> Drawn {
-        let names = self.benches.iter().map(|b| format!("{} {}", b.name, b.words()));
-        let benches = Vec::from_iter(names).join(", ");
-        let machine = self.machine.describe();
-        write(page, "Throughput against memory", TITLE, INK, (28, 16))?;
-        write(page, &format!("means over {benches}"), SMALL, MUTED, (28, 44))?;
-        write(page, &machine, SMALL, MUTED, (28, 61))
+            self.names(page, &anchors)?;
+            self.legend(&legend)
+        })
     }
 
     /// Draws axes and points; returns what the labels have to know.
@@ -262,15 +233,6 @@ struct Anchors {
 fn diamond(radius: i32, colour: RGBColor) -> Polygon<(i32, i32)> {
     let corners = [(0, -radius), (radius, 0), (0, radius), (-radius, 0)];
     Polygon::new(corners, colour.filled())
-}
-
-fn style(size: i32, colour: RGBColor, across: HPos, down: VPos) -> TextStyle<'static> {
-    ("sans-serif", size).into_font().color(&colour).pos(Pos::new(across, down))
-}
-
-/// A text by its upper left corner.
-fn write(page: &Page, text: &str, size: i32, colour: RGBColor, at: (i32, i32)) -> Drawn {
-    page.draw_text(text, &style(size, colour, HPos::Left, VPos::Top), at)
 }
 
 /// About how wide a text will be; fonts differ from viewer to viewer.

@@ -1,10 +1,10 @@
 //! Owns a bench after Larson and Krishnan: blocks outlive the threads that made them.
 
-use std::sync::atomic::AtomicU64;
 use std::thread;
 
+use super::Part;
+use super::chains::{self, Lives};
 use super::mixed::Mix;
-use super::{Part, meet};
 use crate::table::Table;
 use crate::{Peer, Timed, clock};
 
@@ -13,26 +13,16 @@ use crate::{Peer, Timed, clock};
 /// nearly every free is of a dead thread's block. Starting a thread allocates a few blocks itself:
 /// with enough steps a life that does not show.
 pub fn run<P: Peer>(threads: u64, lives: u64, steps: u64, slots: u64, seed: u64) -> Timed {
-    let ready = AtomicU64::new(0);
-    let parts = thread::scope(|scope| {
-        let chains = Vec::from_iter((0..threads).map(|index| {
-            let ready = &ready;
-            scope.spawn(move || {
-                let mut table = Table::new(slots as usize);
-                P::thread_start();
-                Mix::new(&mut table, seed + index).fill::<P, 8, 1000>();
-                P::thread_end();
-                meet(ready, threads);
-                chain::<P>(table, lives, steps, seed + index)
-            })
-        }));
-        Vec::from_iter(chains.into_iter().map(|c| c.join().expect("a worker thread panicked")))
-    });
-    Part::join(&parts, 2 * threads * lives * steps)
+    chains::run::<P>(threads, Lives { lives, steps, slots, seed }, |table, lives| {
+        P::thread_end();
+        let (table, part) = chain::<P>(table, lives);
+        P::thread_start();
+        (table, part)
+    })
 }
 
 /// One chain of lives, one after the other.
-fn chain<P: Peer>(mut table: Table, lives: u64, steps: u64, seed: u64) -> Part {
+fn chain<P: Peer>(mut table: Table, Lives { lives, steps, seed, .. }: Lives) -> (Table, Part) {
     let start = clock::now_ns();
     let mut checksum = 0u64;
     for life in 0..lives {
@@ -46,9 +36,5 @@ fn chain<P: Peer>(mut table: Table, lives: u64, steps: u64, seed: u64) -> Part {
         table = handed_on;
         checksum = checksum.rotate_left(1) ^ sum;
     }
-    let end = clock::now_ns();
-    P::thread_start();
-    Mix::new(&mut table, seed).finish::<P>();
-    P::thread_end();
-    Part { start, end, checksum }
+    (table, Part { start, end: clock::now_ns(), checksum })
 }

@@ -1,5 +1,6 @@
 //! Owns the list of workloads: which name runs which loop, with which numbers.
 
+mod chains;
 mod fill;
 mod larson;
 mod mid_mt;

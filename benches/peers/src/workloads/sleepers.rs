@@ -1,11 +1,12 @@
 //! Owns larson's variant with threads that stay: each sleeps on after its life, and others free its blocks.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
+use super::Part;
+use super::chains::{self, Lives};
 use super::mixed::Mix;
-use super::{Part, meet};
 use crate::table::Table;
 use crate::{Peer, Timed, clock};
 
@@ -13,28 +14,11 @@ use crate::{Peer, Timed, clock};
 /// 1000 bytes) among `slots` and hands the slots to its successor. But no thread exits before all is
 /// done: nearly every free is of a block whose owner is alive and asleep.
 pub fn run<P: Peer>(threads: u64, lives: u64, steps: u64, slots: u64, seed: u64) -> Timed {
-    let ready = AtomicU64::new(0);
-    let parts = thread::scope(|scope| {
-        let chains = Vec::from_iter((0..threads).map(|index| {
-            let ready = &ready;
-            scope.spawn(move || {
-                let mut table = Table::new(slots as usize);
-                P::thread_start();
-                Mix::new(&mut table, seed + index).fill::<P, 8, 1000>();
-                meet(ready, threads);
-                let (mut table, part) = chain::<P>(table, lives, steps, seed + index);
-                Mix::new(&mut table, seed).finish::<P>();
-                P::thread_end();
-                part
-            })
-        }));
-        Vec::from_iter(chains.into_iter().map(|c| c.join().expect("a worker thread panicked")))
-    });
-    Part::join(&parts, 2 * threads * lives * steps)
+    chains::run::<P>(threads, Lives { lives, steps, slots, seed }, chain::<P>)
 }
 
 /// One chain of lives; the time ends with the last life, before the sleepers wake.
-fn chain<P: Peer>(mut table: Table, lives: u64, steps: u64, seed: u64) -> (Table, Part) {
+fn chain<P: Peer>(mut table: Table, Lives { lives, steps, seed, .. }: Lives) -> (Table, Part) {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let mut sleepers = Vec::with_capacity(lives as usize);
