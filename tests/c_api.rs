@@ -1,7 +1,7 @@
 //! The C API of `libace_alloc.so`, met from C: small programs in `c/`, compiled by the test with the
 //! system's `cc` and run with the library preloaded.
 
-use ace_alloc_tests::product::product;
+use ace_alloc_tests::product::library;
 use ace_alloc_tests::programs::{Outcome, Scratch, compile, preloaded, program, run};
 use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt;
@@ -42,7 +42,7 @@ fn threads_that_come_and_go_leave_no_memory_behind() {
 fn the_library_can_be_opened_at_run_time() {
     let scratch = Scratch::new("dlopen");
     let mut command = Command::new(compile("dlopen", &scratch));
-    assert_good("dlopen", &run(command.arg(&product().library)));
+    assert_good("dlopen", &run(command.arg(library())));
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn misuse_stops_the_program_with_the_reason() {
 fn symbols(defined: bool) -> BTreeSet<String> {
     let mut nm = Command::new(program("nm", "binutils"));
     let which = if defined { "--defined-only" } else { "--undefined-only" };
-    let outcome = run(nm.args(["--dynamic", which]).arg(&product().library));
+    let outcome = run(nm.args(["--dynamic", which]).arg(library()));
     assert_eq!(outcome.code, 0, "{}", outcome.err);
     let name = |line: &str| line.split_whitespace().last().map(String::from);
     let bare = |name: String| name.split('@').next().map(String::from);

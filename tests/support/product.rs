@@ -15,24 +15,32 @@ pub struct Product {
     pub ace: PathBuf,
 }
 
-/// Builds what the tests run, in the profile and target folder of this test, and says where it is.
-/// Where it is up to date already, this takes a moment only.
+/// Builds what the tests run, as it is shipped (for a test with debug assertions: with them), in the target
+/// folder of this test, and says where it is. Where it is up to date already, this takes a moment only.
 ///
 /// # Panics
 /// If the build fails.
 pub fn product() -> &'static Product {
     static PRODUCT: OnceLock<Product> = OnceLock::new();
     PRODUCT.get_or_init(|| {
-        let unchecked = cfg!(feature = "unchecked");
-        let features: &[&str] = if unchecked {
-            &["--features", "ace-alloc-tests/unchecked,ace-alloc-preload/unchecked"]
-        } else {
-            &[]
-        };
-        let folder = target_folder();
-        let folder = if unchecked { folder.join("unchecked") } else { folder };
-        let built = build(&folder, &profile(), features);
+        let packages = ["-p", "ace", "-p", "ace-alloc-preload", "-p", "ace-alloc-counted"];
+        let built = build(&target_folder(), shipped(), &packages);
         Product { library: built.join("libace_alloc.so"), ace: built.join("ace") }
+    })
+}
+
+/// The product's library; for tests of the build without live-bit checks, its unchecked build.
+///
+/// # Panics
+/// If the build fails.
+pub fn library() -> &'static Path {
+    static UNCHECKED: OnceLock<PathBuf> = OnceLock::new();
+    if !cfg!(feature = "unchecked") {
+        return &product().library;
+    }
+    UNCHECKED.get_or_init(|| {
+        let library = ["-p", "ace-alloc-preload", "--features", "ace-alloc-preload/unchecked"];
+        build(&target_folder().join("unchecked"), shipped(), &library).join("libace_alloc.so")
     })
 }
 
@@ -42,7 +50,8 @@ pub fn product() -> &'static Product {
 /// If the build fails.
 pub fn cuda_library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| build_here(&["--package", "ace-alloc-cuda-capi"]).join("libace_cuda.so"))
+    let build = || build(&target_folder(), shipped(), &["--package", "ace-alloc-cuda-capi"]);
+    LIBRARY.get_or_init(|| build().join("libace_cuda.so"))
 }
 
 /// Runs `cargo build` and returns the folder of what it made.
@@ -84,6 +93,11 @@ pub fn target_folder() -> PathBuf {
 
 fn profile() -> String {
     profile_folder().file_name().expect("a profile").to_string_lossy().into_owned()
+}
+
+/// The profile of what users get, where this test is not about debug assertions.
+fn shipped() -> &'static str {
+    if profile() == "debug" { "debug" } else { "release" }
 }
 
 /// `target/<profile>`: the test itself is in `deps` below it.

@@ -2,7 +2,7 @@
 //! processes have the library mapped.
 
 use crate::house;
-use crate::product::product;
+use crate::product::{library, product};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
@@ -115,7 +115,7 @@ pub fn under_ace(program: impl AsRef<OsStr>) -> Command {
 #[must_use]
 pub fn preloaded(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
-    command.env("LD_PRELOAD", &product().library);
+    command.env("LD_PRELOAD", library());
     command
 }
 

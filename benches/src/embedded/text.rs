@@ -1,5 +1,7 @@
 //! Owns the tables: a row for each heap, a column for each load, and what stands against the best peer.
 
+use std::collections::BTreeMap;
+
 use super::Comparison;
 use super::lines::{Lines, MADE, REFUSED};
 use super::plan::{Group, Load};
@@ -63,11 +65,20 @@ pub fn group(comparison: &Comparison, group: Group) -> String {
         text +=
             &format!("\n{CUT_SHORT} no time for all steps: the heap was full, and stirred less\n");
     }
+    text + &unfit(comparison, group)
+}
+
+/// Who has no figures under which loads, and why: a line for each reason.
+fn unfit(comparison: &Comparison, group: Group) -> String {
+    let mut reasons = BTreeMap::<_, Vec<&str>>::new();
     for one in comparison.unfit.iter().filter(|unfit| unfit.group == group) {
         let verdict = if one.is_wrong() { "NOT VALID" } else { "left out" };
-        text += &format!("{verdict}: {}: {}: {}\n", one.heap, one.load, one.why);
+        reasons.entry((verdict, &one.heap, &one.why)).or_default().push(&one.load);
     }
-    text
+    let line = |((verdict, heap, why), loads): ((&str, &String, &String), Vec<&str>)| {
+        format!("{verdict}: {heap}: {why}: {}\n", loads.join("; "))
+    };
+    reasons.into_iter().map(line).collect()
 }
 
 fn columns<'a>(loads: &[&'a Load], figure: &'static str) -> Vec<Column<'a>> {
