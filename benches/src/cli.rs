@@ -160,9 +160,11 @@ pub enum Command {
     /// its scales, and the allocators that kernels and firmware use today, behind the locks that their
     /// users give them ("-bare": without). Every trace is first replayed by a pass that fills all blocks
     /// and checks contents, places and alignment; a heap that fails it is left out and the report says so.
-    /// "floor" is no allocator: what the trace itself costs.
+    /// "floor" is no allocator: what the trace itself costs. Heaps that need too long make fewer steps, and
+    /// their figures say so.
     ///
-    /// GROUPS picks parts; all of it takes about half an hour. "heap, 75 %" is a heap whose live blocks,
+    /// GROUPS picks parts; all of it takes about a quarter of an hour, and each part is printed when it is
+    /// measured. "heap, 75 %" is a heap whose live blocks,
     /// by the bytes asked for, are so much of the arena. Instructions are counted by valgrind.
     Embedded(EmbeddedArgs),
     /// Resident memory of a C-like program that does nothing, under each library

@@ -88,6 +88,11 @@ pub fn curve(call: &str, halvings: usize) -> String {
     format!("{call} one in {}", 1_u64 << halvings)
 }
 
+/// Is this such a name?
+pub fn is_of_a_curve(figure: &str) -> bool {
+    figure.contains(" one in ")
+}
+
 /// The mean over the seeds, and its standard error.
 fn means(key: &str, unit: &str, said: &Value) -> [(String, f64); 2] {
     let values = said[key].as_array().into_iter().flatten().filter_map(Value::as_f64);
@@ -141,6 +146,7 @@ mod tests {
         let [median, rare, worst, calls] =
             ["p50", "p999", "max", "calls"].map(|key| format!("alloc {key}"));
         let curve = [0, 1].map(|halvings| curve("alloc", halvings));
+        assert!(curve.iter().all(|name| is_of_a_curve(name)) && !is_of_a_curve(&worst));
         assert_eq!(names, [&*median, &rare, &worst, &calls, &curve[0], &curve[1], MADE]);
         assert_eq!(latency[6].1, 750.0);
     }

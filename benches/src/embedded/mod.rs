@@ -106,11 +106,11 @@ fn chosen(all: Vec<Heap>, asked: Option<&[String]>) -> Result<Vec<Heap>, String>
     asked.iter().map(find).collect()
 }
 
-/// A line for each figure.
+/// A line for each figure, but for the curves, which are for pictures.
 fn csv(lines: &Lines) -> Result<String, String> {
     let trouble = |e: &dyn std::fmt::Display| format!("cannot make the CSV: {e}");
     let mut writer = csv::Writer::from_writer(Vec::new());
-    for line in &lines.0 {
+    for line in lines.0.iter().filter(|line| !lines::is_of_a_curve(&line.figure)) {
         writer.serialize(line).map_err(|e| trouble(&e))?;
     }
     let bytes = writer.into_inner().map_err(|e| trouble(&e))?;

@@ -13,8 +13,13 @@ use crate::drawing::{self, ACE, Drawn, FAINT, INK, LARGE, MUTED, SIZE, SMALL, st
 /// Width of the legend.
 const LEGEND: u32 = 180;
 /// Ours, the boldest first.
-const OURS: [RGBColor; 4] =
-    [ACE, RGBColor(240, 150, 60), RGBColor(170, 60, 20), RGBColor(235, 180, 120)];
+const OURS: [RGBColor; 5] = [
+    ACE,
+    RGBColor(240, 150, 60),
+    RGBColor(170, 60, 20),
+    RGBColor(235, 180, 120),
+    RGBColor(225, 30, 80),
+];
 /// Of the peers.
 const THEIRS: [RGBColor; 10] = [
     RGBColor(0, 92, 150),
@@ -190,9 +195,8 @@ fn bars(comparison: &Comparison, loads: &[&Load], figure: &str, labels: &Labels)
     };
     let series = series(comparison, points);
     let names = |x: &f64| {
-        let at = (x.fract().abs() < 1e-6).then_some(*x as usize);
-        at.and_then(|at| loads.get(at))
-            .map_or(String::new(), |load| load.name.replace(" in ", "\n"))
+        let at = ((x - x.round()).abs() < 1e-6).then_some(x.round() as usize);
+        at.and_then(|at| loads.get(at)).map_or(String::new(), |load| load.name.clone())
     };
     let (width, across) = (0.84 / series.len().max(1) as f64, -0.5..loads.len() as f64 - 0.5);
     page(
