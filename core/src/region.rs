@@ -194,6 +194,7 @@ impl<S: Scale> RegionHeap<S> {
     #[inline(never)]
     fn last_resort(&mut self, granules: usize, align: usize) -> Option<NonNull<u8>> {
         self.regions().find_map(|ground| {
+            ground.edit(|control| control.larder.deny());
             ground.flush();
             match ground.scavenge(granules, align) {
                 0 => None,

@@ -4,10 +4,11 @@
 //! |---|---|
 //! | requests that its caches missed, frees that they had no room for, refusals; free and cached memory | [`Ration`] |
 //!
-//! The caches of a region may hold a share of what is free. They get twice the share when they turn much away
-//! while memory abounds; half of it, and are emptied, when a request was refused; and they are emptied when the
-//! region has been idle. A share that led to a refusal is not tried again until several times as many turns have
-//! passed, so shares settle.
+//! The caches of a region may hold a share of what is free. A request that would be refused empties them and halves
+//! their share at once, which is no turn's to wait for: what is kept as it is can't join what is free beside it, and
+//! that may be why there was no room. They get twice the share when they turn much away while memory abounds; and
+//! they are emptied when the region has been idle. A share that led to a refusal is not tried again until several
+//! times as many turns have passed, so shares settle.
 
 use super::Reason;
 
@@ -89,6 +90,13 @@ impl Larder {
         self.share
     }
 
+    /// A request found no room: half the share, at once.
+    pub fn deny(&mut self) {
+        if self.share < *Self::SHARES.end() {
+            self.share += 1;
+        }
+    }
+
     /// Decides. `now_ms` never goes back.
     pub fn decide(&mut self, stock: &Stock, now_ms: u64) -> Option<Ration> {
         let seen = core::mem::replace(&mut self.turned_away, stock.turned_away);
@@ -99,10 +107,7 @@ impl Larder {
         if refused {
             self.wait = self.penalty;
             self.penalty = self.penalty.saturating_mul(4);
-            if self.share < *Self::SHARES.end() {
-                self.share += 1;
-                return Some(Ration::Share(self.share, Reason::Denied));
-            }
+            return Some(Ration::Share(self.share, Reason::Denied));
         }
         if away > 0 || cached != stock.cached {
             self.awake_ms = now_ms;
@@ -159,6 +164,7 @@ mod tests {
             if let Some(Ration::Share(_, Reason::Missed)) = larder.decide(&stock, u64::from(turn)) {
                 tries.push(turn);
                 stock.refused += 1;
+                larder.deny();
             }
         }
         let gaps: Vec<_> = tries.windows(2).map(|pair| pair[1] - pair[0]).collect();

@@ -200,11 +200,14 @@ impl<S: Scale> Ground<S> {
     /// WARM: [`Ground::give`] for a block of which so many granules were used, and that its cache has no room for.
     #[inline(always)]
     pub fn settle(self, block: usize, granules: usize, before: usize) {
-        if S::BOUNDED {
-            // Of this path, too, every instruction counts.
-            return self.give_here(block, whole(granules), before);
+        if cfg!(feature = "small-code") && !S::BOUNDED {
+            self.give(block, whole(granules), before);
+        } else {
+            self.give_here(block, whole(granules), before);
         }
-        self.give(block, whole(granules), before);
+        if S::BOUNDED {
+            return;
+        }
         if granules < S::CACHED {
             self.edit(|control| control.spilled = control.spilled.wrapping_add(1));
             if self.get(|control| control.spilled).is_multiple_of(STALE) {
