@@ -45,7 +45,7 @@ use scale::GRANULE;
 /// Overhead: a 64th of the region for bits, some hundred bytes of control data at its start (160 to 3,000, by
 /// scale), and what rounding to eight bytes takes, 16 at least. Time: a constant number of steps a region, but
 /// for a request that a scale which is not [`Bounded`] would otherwise have to refuse: it then empties the
-/// caches and looks at every free block.
+/// caches and looks at every free block. [`Micro`] always looks through the blocks of a bin.
 #[derive(Debug)]
 pub struct RegionHeap<S: Scale> {
     first: Option<Ground<S>>,
@@ -177,7 +177,7 @@ impl<S: Scale> RegionHeap<S> {
         while let Some(ground) = region {
             let cached = if align > 1 { 0 } else { ground.pop(granules) };
             let block = match cached {
-                0 if S::CACHED == 0 => ground.scavenge(whole(granules), align),
+                0 if Ground::<S>::SEARCHES => ground.scavenge(whole(granules), align),
                 0 => ground.take_any(whole(granules), align),
                 block => block,
             };
@@ -187,7 +187,11 @@ impl<S: Scale> RegionHeap<S> {
             region = ground.get(|control| control.next);
         }
         self.first?.edit(|control| control.refused = control.refused.wrapping_add(1));
-        if S::BOUNDED || S::CACHED == 0 { None } else { self.last_resort(whole(granules), align) }
+        if S::BOUNDED || Ground::<S>::SEARCHES {
+            None
+        } else {
+            self.last_resort(whole(granules), align)
+        }
     }
 
     #[cold]

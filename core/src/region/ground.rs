@@ -102,9 +102,10 @@ impl<S: Scale> Ground<S> {
     /// Heads come first: so a bin's number is that of its head's place.
     const CONTROL: usize = (bins::<S>() * Self::LINK).next_multiple_of(align_of::<Control<S>>());
     const MAP: usize = Self::CONTROL + size_of::<Control<S>>();
-    /// Whether a map says which bins have blocks. A scale without caches is for the least code: there bins are looked
-    /// at one by one.
-    pub const MAPPED: bool = S::CACHED > 0;
+    /// Whether each request searches. A scale without caches is for the least code, and that is the least.
+    pub const SEARCHES: bool = S::CACHED == 0 && !S::BOUNDED;
+    /// Whether a map says which bins have blocks.
+    pub const MAPPED: bool = !Self::SEARCHES;
     /// Words of the map: it has one bit more than there are bins.
     pub const WORDS: usize = if Self::MAPPED { bins::<S>() / usize::BITS as usize + 1 } else { 0 };
     const CACHES: usize = Self::MAP + Self::WORDS * Self::WORD;

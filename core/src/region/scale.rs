@@ -57,8 +57,8 @@ pub trait Scale: 'static {
     type Link: Link;
     /// Sizes below this many granules have a bin each; a power of two, at least 4.
     const EXACT: usize;
-    /// Freed blocks of fewer granules than this are kept as they are for the next request of their size; 0:
-    /// none are.
+    /// Freed blocks of fewer granules than this are kept as they are for the next request of their size. 0: none are,
+    /// and, for the least code, every request searches unless the scale is bounded.
     const CACHED: usize;
     /// The part of the free memory that the caches may hold, as a shift: 3 is an eighth. Of all memory in a scale
     /// that is bounded.
@@ -172,5 +172,5 @@ const fn before_logs<S: Scale>() -> usize {
 /// The first bin of which every block has at least this many granules.
 #[inline(always)]
 pub const fn bin_above<S: Scale>(granules: usize) -> usize {
-    if granules < S::EXACT { granules } else { log_bin::<S>(granules - 1) + 1 }
+    if granules < S::EXACT { bin_of::<S>(granules) } else { log_bin::<S>(granules - 1) + 1 }
 }
