@@ -222,6 +222,34 @@ fn threads_that_share_a_heap_keep_their_bytes() {
     on_every_scale!(threads);
 }
 
+fn refusals<S: Scale>() {
+    let memory = Memory::new(64 << 10, 0);
+    let heap = LockedHeap::<ace_alloc::SpinLock, S>::empty();
+    // SAFETY: the memory is the test's, and outlives the heap.
+    unsafe { heap.claim(memory.start(), 64 << 10) }.expect("a region");
+    let small = Layout::new::<[u64; 4]>();
+    // SAFETY: the layout is not empty, and blocks are freed once, with the layout that they were allocated with.
+    unsafe {
+        let blocks: Vec<_> = (0..20).map(|_| heap.alloc(small)).collect();
+        blocks.into_iter().for_each(|block| heap.dealloc(block, small));
+    }
+    let before = heap.stats();
+    for (count, bytes) in (1..).zip([100_000, 1 << 20, isize::MAX as usize - 8]) {
+        let layout = Layout::from_size_align(bytes, 8).expect("a layout");
+        // SAFETY: the layout is not empty.
+        assert!(unsafe { heap.alloc(layout) }.is_null(), "{bytes} bytes");
+        let after = heap.stats();
+        assert_eq!(after.refused, before.refused + count, "counted once: {bytes} bytes");
+        assert_eq!(after.cached, before.cached, "the caches could not help: {bytes} bytes");
+    }
+    heap.lock().audit().expect("intact");
+}
+
+#[test]
+fn a_request_that_no_region_could_hold_costs_the_caches_nothing() {
+    on_every_scale!(refusals);
+}
+
 #[test]
 fn a_realloc_that_is_refused_leaves_the_block() {
     let mut memory = vec![MaybeUninit::<u8>::uninit(); 8192];

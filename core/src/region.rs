@@ -42,7 +42,7 @@ use scale::GRANULE;
 
 /// A heap over regions, for one caller at a time; [`LockedHeap`] is for many.
 ///
-/// Overhead: a 64th of the region for bits, some hundred bytes of control data at its start (160 to 3,000, by
+/// Overhead: a 64th of the region for bits, some hundred bytes of control data at its start (200 to 2,600, by
 /// scale), and what rounding to eight bytes takes, 16 at least. Time: a constant number of steps a region, but
 /// for a request that a scale which is not [`Bounded`] would otherwise have to refuse: it then empties the
 /// caches and looks at every free block. [`Micro`] always looks through the blocks of a bin.
@@ -130,7 +130,7 @@ impl<S: Scale> RegionHeap<S> {
 
     /// HOT: a block that the first region keeps for requests of this size.
     #[inline(always)]
-    fn cached(&self, layout: Layout) -> Found<S> {
+    fn cached(&mut self, layout: Layout) -> Found<S> {
         let granules = granules_of(layout.size());
         if S::CACHED == 0 || layout.align() > GRANULE {
             return Found::Nothing;
@@ -187,19 +187,20 @@ impl<S: Scale> RegionHeap<S> {
             region = ground.get(|control| control.next);
         }
         self.first?.edit(|control| control.refused = control.refused.wrapping_add(1));
-        if S::BOUNDED || Ground::<S>::SEARCHES {
-            None
-        } else {
-            self.last_resort(whole(granules), align)
+        if S::BOUNDED || Ground::<S>::SEARCHES || granules > S::Link::MOST {
+            return None;
         }
+        self.last_resort(whole(granules), align)
     }
 
     #[cold]
     #[inline(never)]
     fn last_resort(&mut self, granules: usize, align: usize) -> Option<NonNull<u8>> {
-        self.regions().find_map(|ground| {
-            ground.edit(|control| control.larder.deny());
-            ground.flush();
+        let large = self
+            .regions()
+            .filter(|ground| ground.get(|control| granules <= control.limit - control.first));
+        large.into_iter().find_map(|ground| {
+            ground.make_room();
             match ground.scavenge(granules, align) {
                 0 => None,
                 block => Some(ground.start(block)),
@@ -224,7 +225,7 @@ impl<S: Scale> RegionHeap<S> {
 
     /// HOT: keeps a block of the first region for the next request of its size.
     #[inline(always)]
-    fn keep(&self, block: NonNull<u8>, granules: usize) -> Kept<S> {
+    fn keep(&mut self, block: NonNull<u8>, granules: usize) -> Kept<S> {
         if S::CACHED == 0 {
             return Kept::Odd;
         }

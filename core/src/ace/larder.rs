@@ -17,8 +17,6 @@ use super::Reason;
 pub struct Stock {
     /// Requests and frees of a cached size that the caches could not serve.
     pub turned_away: u32,
-    /// Requests that could not be met at once.
-    pub refused: u32,
     /// Memory in caches.
     pub cached: usize,
     /// Free memory beside it.
@@ -50,20 +48,21 @@ impl Ration {
 #[derive(Clone, Copy, Debug)]
 pub struct Larder {
     turned_away: u32,
-    refused: u32,
     cached: usize,
     /// When the region was last seen to do something, in milliseconds.
     awake_ms: u64,
     share: u8,
     emptied: bool,
+    /// Whether the share was halved since the last turn.
+    denied: bool,
     /// Turns until a larger share is tried, and how many the next refusal costs.
     wait: u16,
     penalty: u16,
 }
 
 impl Larder {
-    /// The largest share: half of what is free; and the least.
-    pub const SHARES: core::ops::RangeInclusive<u8> = 1..=7;
+    /// The largest share: as much as is free; and the least.
+    pub const SHARES: core::ops::RangeInclusive<u8> = 0..=7;
     /// Without a change for so long, a region is idle.
     pub const IDLE_MS: u64 = 200;
     /// Turned away in a turn, this many make a larger share worth it.
@@ -74,11 +73,11 @@ impl Larder {
     pub const fn new(share: u8) -> Self {
         Self {
             turned_away: 0,
-            refused: 0,
             cached: 0,
             awake_ms: 0,
             share,
             emptied: true,
+            denied: false,
             wait: 0,
             penalty: 4,
         }
@@ -92,8 +91,20 @@ impl Larder {
 
     /// A request found no room: half the share, at once.
     pub fn deny(&mut self) {
+        self.wait = self.penalty;
+        self.penalty = self.penalty.saturating_mul(4);
         if self.share < *Self::SHARES.end() {
             self.share += 1;
+            self.denied = true;
+        }
+    }
+
+    /// Thousands of frees found the caches full: where nobody takes turns, this counts as one that sees much turned
+    /// away, and leads back to the share that the region began with.
+    pub fn ease(&mut self, first: u8) {
+        self.wait = self.wait.saturating_sub(1);
+        if self.wait == 0 && self.share > first {
+            self.share -= 1;
         }
     }
 
@@ -101,21 +112,19 @@ impl Larder {
     pub fn decide(&mut self, stock: &Stock, now_ms: u64) -> Option<Ration> {
         let seen = core::mem::replace(&mut self.turned_away, stock.turned_away);
         let away = stock.turned_away.wrapping_sub(seen);
-        let refused = core::mem::replace(&mut self.refused, stock.refused) != stock.refused;
         let cached = core::mem::replace(&mut self.cached, stock.cached);
         self.wait = self.wait.saturating_sub(1);
-        if refused {
-            self.wait = self.penalty;
-            self.penalty = self.penalty.saturating_mul(4);
-            return Some(Ration::Share(self.share, Reason::Denied));
-        }
-        if away > 0 || cached != stock.cached {
+        let denied = core::mem::take(&mut self.denied);
+        if denied || away > 0 || cached != stock.cached {
             self.awake_ms = now_ms;
             self.emptied = false;
         } else if !self.emptied && now_ms.saturating_sub(self.awake_ms) >= Self::IDLE_MS {
             self.emptied = true;
             self.cached = 0;
             return (stock.cached > 0).then_some(Ration::Empty(Reason::Idle));
+        }
+        if denied {
+            return Some(Ration::Share(self.share, Reason::Denied));
         }
         let abounds = stock.free >= stock.total / 4;
         if away >= Self::MUCH && abounds && self.wait == 0 && self.share > *Self::SHARES.start() {
@@ -132,16 +141,16 @@ mod tests {
     use super::*;
     use std::vec::Vec;
 
-    const ROOMY: Stock = Stock { turned_away: 0, refused: 0, cached: 50, free: 5000, total: 8000 };
+    const ROOMY: Stock = Stock { turned_away: 0, cached: 50, free: 5000, total: 8000 };
 
     #[test]
-    fn a_larger_share_follows_when_much_is_turned_away_and_ends_at_half() {
+    fn a_larger_share_follows_when_much_is_turned_away_and_ends_at_all_that_is_free() {
         let mut larder = Larder::new(4);
         let orders: Vec<_> = (1..20)
             .map(|turn| larder.decide(&Stock { turned_away: turn * 100, ..ROOMY }, u64::from(turn)))
             .collect();
-        assert_eq!(orders.iter().flatten().count(), 3, "{orders:?}");
-        assert_eq!(larder.share(), 1);
+        assert_eq!(orders.iter().flatten().count(), 4, "{orders:?}");
+        assert_eq!(larder.share(), 0);
     }
 
     #[test]
@@ -163,7 +172,6 @@ mod tests {
             stock.turned_away += 100;
             if let Some(Ration::Share(_, Reason::Missed)) = larder.decide(&stock, u64::from(turn)) {
                 tries.push(turn);
-                stock.refused += 1;
                 larder.deny();
             }
         }
@@ -186,6 +194,25 @@ mod tests {
     }
 
     #[test]
+    fn a_share_that_was_halved_comes_back_without_turns_and_later_each_time() {
+        let mut larder = Larder::new(2);
+        let mut waits = Vec::new();
+        for _ in 0..4 {
+            larder.deny();
+            assert_eq!(larder.share(), 3);
+            let mut waited = 0;
+            while larder.share() > 2 {
+                larder.ease(2);
+                waited += 1;
+            }
+            waits.push(waited);
+        }
+        assert_eq!(waits, [4, 16, 64, 256]);
+        larder.ease(2);
+        assert_eq!(larder.share(), 2, "not beyond what it began with");
+    }
+
+    #[test]
     fn shares_stay_in_bounds_whatever_is_seen() {
         let mut larder = Larder::new(1);
         let mut random = 0x9E37_79B9_7F4A_7C15_u64;
@@ -193,14 +220,19 @@ mod tests {
             random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
             let stock = Stock {
                 turned_away: (random >> 32) as u32,
-                refused: (random >> 40) as u32 & 3,
                 cached: (random >> 20) as usize & 0xFFF,
                 free: (random >> 10) as usize & 0xFFFF,
                 total: 0xFFFF,
             };
+            match random >> 60 {
+                0 => larder.deny(),
+                1 => larder.ease(1),
+                _ => {}
+            }
             if let Some(Ration::Share(share, _)) = larder.decide(&stock, turn * 7) {
                 assert!(Larder::SHARES.contains(&share));
             }
+            assert!(Larder::SHARES.contains(&larder.share()));
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Blocks of one region: taken, given back, resized. Floor: annex.
 //!
 //! HOT is a cached block of the very size; WARM takes from the bins and joins what is freed with its free
-//! neighbours. COLD is the search of [`Ground::scavenge`], which bounded scales don't have.
+//! neighbours. COLD is the search of [`Ground::scavenge`], which bounded scales don't have; the smallest has
+//! nothing else.
 
 use super::{
     ground::Ground,
@@ -49,7 +50,7 @@ impl<S: Scale> Ground<S> {
         block
     }
 
-    /// Whether what the head of a cache leads to is a block that is in one.
+    /// Whether the head of a cache may lead here: the bits are those of a cached block's start.
     #[inline(always)]
     pub fn is_cached(self, block: usize) -> bool {
         self.inside(block) && self.bits(block) & 0b11 == CACHED
@@ -127,7 +128,7 @@ impl<S: Scale> Ground<S> {
     #[inline(never)]
     pub fn take_any(self, granules: usize, align: usize) -> usize {
         // What lies before an aligned block is a block too, and so is what lies behind it.
-        let spare = if align > 1 { align + 2 * SMALLEST } else { SMALLEST };
+        let spare = if align > 1 { align + 1 + SMALLEST } else { SMALLEST };
         if granules + spare > S::Link::MOST {
             return 0;
         }
@@ -143,8 +144,8 @@ impl<S: Scale> Ground<S> {
         self.carve_any(block, self.gap(block, align), granules)
     }
 
-    /// Looks at every free block that is large enough.
-    #[cold]
+    /// Looks at every free block that may be large enough.
+    #[inline(never)]
     pub fn scavenge(self, granules: usize, align: usize) -> usize {
         let (block, gap) = self.search(granules, align);
         if block == 0 { 0 } else { self.carve_any(block, gap, granules) }
@@ -193,6 +194,7 @@ impl<S: Scale> Ground<S> {
         // Zero, too, if what ends there is cached.
         let before = if bits & 1 == 0 { 0 } else { self.size_before(block) };
         let joins = if S::CACHED == 0 { bits & 1 != 0 } else { before != 0 };
+        self.expect(!S::GUARDED || joins == (before != 0), block);
         self.flip(block - 1, if joins { 0b11 } else { 0b10 });
         before
     }
@@ -212,6 +214,7 @@ impl<S: Scale> Ground<S> {
             self.edit(|control| control.spilled = control.spilled.wrapping_add(1));
             if self.get(|control| control.spilled).is_multiple_of(STALE) {
                 // Blocks that are cached but not asked for make way now and then.
+                self.edit(|control| control.larder.ease(S::CACHE_SHIFT as u8));
                 self.flush();
             }
         }
@@ -273,6 +276,18 @@ impl<S: Scale> Ground<S> {
         true
     }
 
+    /// For a request that found no room: puts everything cached into the bins, and if that may be why, the caches
+    /// may hold less from now on.
+    #[cold]
+    pub fn make_room(self) {
+        self.edit(|control| {
+            if control.cached() > 0 {
+                control.larder.deny();
+            }
+        });
+        self.flush();
+    }
+
     /// Puts everything cached into the bins.
     #[cold]
     pub fn flush(self) {
@@ -299,13 +314,7 @@ impl<S: Scale> Ground<S> {
     /// What it is to take this granule for the first of a live block.
     #[cold]
     pub fn mistake(self, granule: usize) -> MisuseKind {
-        if granule == self.get(|control| control.limit) {
-            MisuseKind::Foreign
-        } else if self.is_free(granule) {
-            MisuseKind::DoubleFree
-        } else {
-            MisuseKind::Interior
-        }
+        if self.is_free(granule) { MisuseKind::DoubleFree } else { MisuseKind::Interior }
     }
 
     /// Whether a block in a bin has this granule, or a cached one begins with it.

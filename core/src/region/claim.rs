@@ -1,7 +1,7 @@
 //! Memory becomes a region. Floor: annex.
 
 use super::{
-    ground::Ground,
+    ground::{Control, Ground},
     scale::{GRANULE, Link, SMALLEST, Scale, bins},
 };
 use crate::{ace::Larder, claim::ClaimError};
@@ -25,9 +25,10 @@ impl<S: Scale> Ground<S> {
     /// granules, control data included.
     ///
     /// # Safety
-    /// `base`, aligned to a word, begins `granules` granules of memory that are nobody else's for as long as
+    /// `base`, aligned to a granule and a word, begins `granules` granules of memory that are nobody else's for as long as
     /// the region is used.
     pub unsafe fn found(base: NonNull<u8>, granules: usize) -> Result<(Self, usize), ClaimError> {
+        const { assert!(align_of::<Control<S>>() <= GRANULE) }
         let granules = granules.min(S::Link::MOST);
         let first = Self::control_granules(granules);
         if granules < first + SMALLEST {
@@ -39,7 +40,7 @@ impl<S: Scale> Ground<S> {
         unsafe { base.write_bytes(0, first * GRANULE) };
         let free = granules - first;
         ground.edit(|control| {
-            (control.first, control.limit, control.low) = (first, granules, usize::MAX);
+            (control.first, control.limit, control.low) = (first, granules, free);
             if S::CACHED > 0 {
                 control.larder = Larder::new(S::CACHE_SHIFT as u8);
                 control.budget = free >> S::CACHE_SHIFT;

@@ -79,6 +79,7 @@ impl<S: Scale> Control<S> {
 
 /// Where a region is; all that the heap holds of it.
 #[derive(Debug)]
+#[repr(transparent)]
 pub struct Ground<S: Scale> {
     base: NonNull<u8>,
     scale: PhantomData<S>,
@@ -90,11 +91,6 @@ impl<S: Scale> Clone for Ground<S> {
     }
 }
 impl<S: Scale> Copy for Ground<S> {}
-impl<S: Scale> PartialEq for Ground<S> {
-    fn eq(&self, other: &Self) -> bool {
-        self.base == other.base
-    }
-}
 
 impl<S: Scale> Ground<S> {
     const LINK: usize = size_of::<S::Link>();
@@ -120,7 +116,7 @@ impl<S: Scale> Ground<S> {
     /// The region that begins here.
     ///
     /// # Safety
-    /// From `base`, which is aligned to a word, there is memory enough for a region's control data and its
+    /// From `base`, which is aligned to a granule and a word, there is memory enough for a region's control data and its
     /// granules, and it belongs to nobody else while the region is used. All other functions of `Ground` rest on
     /// this, and on what is asked of them staying between R1's bounds.
     pub unsafe fn at(base: NonNull<u8>) -> Self {
@@ -156,7 +152,7 @@ impl<S: Scale> Ground<S> {
     /// Changes control data.
     #[inline(always)]
     pub fn edit(self, change: impl FnOnce(&mut Control<S>)) {
-        // SAFETY: as for `get`; the heap's methods take `&mut self`, so there is one caller at a time.
+        // SAFETY: as for `get`; a `Ground` is used only by whoever holds the heap mutably, or its lock's guard.
         change(unsafe { self.control().as_mut() });
     }
 

@@ -108,9 +108,14 @@ impl<L: RawMutex, S: Scale> LockedHeap<L, S> {
         mut heap: MutexGuard<'_, L, RegionHeap<S>>,
         layout: Layout,
     ) -> *mut u8 {
-        let block = heap.allocate_elsewhere(layout);
-        drop(heap);
-        block.map_or_else(|| self.ask(layout), NonNull::as_ptr)
+        loop {
+            if let Some(block) = heap.allocate_elsewhere(layout) {
+                return block.as_ptr();
+            }
+            if !(self.out_of_memory)(&mut heap, layout) {
+                return null_mut();
+            }
+        }
     }
 
     #[inline(never)]
@@ -144,21 +149,6 @@ impl<L: RawMutex, S: Scale> LockedHeap<L, S> {
     ) {
         heap.deallocate_elsewhere(block, granules);
     }
-
-    #[cold]
-    #[inline(never)]
-    fn ask(&self, layout: Layout) -> *mut u8 {
-        let mut heap = self.lock();
-        loop {
-            // Another may have freed something meanwhile.
-            if let Some(block) = heap.allocate_elsewhere(layout) {
-                return block.as_ptr();
-            }
-            if !(self.out_of_memory)(&mut heap, layout) {
-                return null_mut();
-            }
-        }
-    }
 }
 
 // SAFETY: blocks are disjoint, aligned and as large as asked, and stay so until they are freed: R1. A
@@ -169,9 +159,9 @@ unsafe impl<L: RawMutex, S: Scale> GlobalAlloc for LockedHeap<L, S> {
         // SAFETY: the contract of `alloc`.
         unsafe { assert_unchecked(layout.size() != 0) };
         if S::CACHED == 0 {
-            return self.ask(layout);
+            return self.alloc_elsewhere(self.lock(), layout);
         }
-        let heap = self.lock();
+        let mut heap = self.lock();
         match heap.cached(layout) {
             Found::Block(block) => block.as_ptr(),
             Found::Region(ground, granules) => self.alloc_uncached(heap, layout, ground, granules),
@@ -186,7 +176,7 @@ unsafe impl<L: RawMutex, S: Scale> GlobalAlloc for LockedHeap<L, S> {
         // SAFETY: a block that was allocated is not null.
         let block = unsafe { NonNull::new_unchecked(block) };
         let granules = granules_of(layout.size());
-        let heap = self.lock();
+        let mut heap = self.lock();
         match heap.keep(block, granules) {
             Kept::Yes => {}
             Kept::Alone(ground, block) => Self::dealloc_alone(heap, ground, block, granules),

@@ -3,7 +3,10 @@
 //! Sizes are counted in *granules* of eight bytes. Free blocks hang in bins: one a size below
 //! [`Scale::EXACT`] granules, four a doubling above.
 
-use crate::misuse::{Misuse, MisuseKind};
+use crate::{
+    ace::Larder,
+    misuse::{Misuse, MisuseKind},
+};
 
 /// Bytes of a granule: the grain of sizes and addresses.
 pub const GRANULE: usize = 8;
@@ -60,10 +63,10 @@ pub trait Scale: 'static {
     /// Freed blocks of fewer granules than this are kept as they are for the next request of their size. 0: none are,
     /// and, for the least code, every request searches unless the scale is bounded.
     const CACHED: usize;
-    /// The part of the free memory that the caches may hold, as a shift: 3 is an eighth. Of all memory in a scale
-    /// that is bounded.
+    /// How much the caches may hold beside what is free, as a shift of that: 3 is an eighth; 7 at most. Of all memory
+    /// in a scale that is bounded.
     const CACHE_SHIFT: u32 = 3;
-    /// Whether every call ends after a constant number of steps. A block of an awkward size or alignment may
+    /// Whether every allocation, free and resize ends after a constant number of steps a region. A block of an awkward size or alignment may
     /// then be refused although a longer search would have found one, and so may the last 64th of a region.
     const BOUNDED: bool = false;
     /// Whether links in free blocks are compared with what they lead to before they are followed, so that a
@@ -73,7 +76,11 @@ pub trait Scale: 'static {
     /// What to do about a program's mistake. Must not return to the faulty call, nor call the heap.
     #[cold]
     fn misuse(misuse: Misuse) -> ! {
-        panic!("{:#x}: {}", misuse.address, misuse.kind.reason())
+        let reason = match misuse.kind {
+            MisuseKind::Corrupt => "free memory was overwritten",
+            kind => kind.reason(),
+        };
+        panic!("{:#x}: {reason}", misuse.address)
     }
 }
 
@@ -115,7 +122,7 @@ impl Scale for Wide {
     type Link = u32;
     const EXACT: usize = 256;
     const CACHED: usize = 256;
-    const CACHE_SHIFT: u32 = 2;
+    const CACHE_SHIFT: u32 = 0;
 }
 
 /// The same scale, with a bound for every call: see [`Scale::BOUNDED`]. Frees are checked as ever, links are not.
@@ -149,7 +156,9 @@ pub const fn bins<S: Scale>() -> usize {
 pub const fn bin_of<S: Scale>(granules: usize) -> usize {
     const {
         assert!(S::EXACT.is_power_of_two() && S::EXACT >= 4, "exact bins: a power of two");
+        assert!(S::EXACT <= <S::Link as Link>::MOST, "exact bins: of sizes that a region can have");
         assert!(S::CACHED <= S::EXACT, "caches are for sizes that have a bin each");
+        assert!(S::CACHE_SHIFT <= *Larder::SHARES.end() as u32, "a share that ACE knows");
     }
     // Below four, too, no two sizes have the same logarithmic bin.
     if S::EXACT > 4 && granules < S::EXACT { granules } else { log_bin::<S>(granules) }
@@ -161,12 +170,13 @@ const fn log_bin<S: Scale>(granules: usize) -> usize {
     // logarithm takes it as the processor finds it.
     let log = granules.ilog2();
     let steps = granules << STEP_BITS >> log;
-    steps + ((log as usize) << STEP_BITS) - const { before_logs::<S>() }
+    (steps + ((log as usize) << STEP_BITS)).wrapping_sub(const { before_logs::<S>() })
 }
 
-/// What the sum of steps and doublings is too large by.
+/// What the sum of steps and doublings is too large by; where there are many exact bins it is too small, and this
+/// wraps.
 const fn before_logs<S: Scale>() -> usize {
-    (1 << STEP_BITS) + ((S::EXACT.ilog2() as usize) << STEP_BITS) - S::EXACT
+    ((1 << STEP_BITS) + ((S::EXACT.ilog2() as usize) << STEP_BITS)).wrapping_sub(S::EXACT)
 }
 
 /// The first bin of which every block has at least this many granules.

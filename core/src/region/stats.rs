@@ -5,8 +5,6 @@ use super::{
     ground::{Control, Ground},
     scale::{GRANULE, Scale, bins},
 };
-use core::iter::successors;
-
 /// Snapshot of a region heap, in bytes. Found in a constant number of steps a region, and one for each cached block of
 /// which eight bytes at most were used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,11 +21,11 @@ pub struct RegionStats {
     pub cached: usize,
     /// Of it, free blocks in bins.
     pub free: usize,
-    /// The least that `free` ever was in each region, summed.
+    /// The least that `free` ever was in each region, summed. Bounded scales don't keep it: what was claimed.
     pub least_free: usize,
-    /// Requests of a cached size that the caches could not serve.
+    /// Requests of a cached size that the first region's caches could not serve. Not counted in bounded scales.
     pub missed: u64,
-    /// Frees of a cached size that the caches had no room for.
+    /// Frees of a cached size that the caches had no room for. Not counted in bounded scales.
     pub spilled: u64,
     /// Requests that no region could serve at once.
     pub refused: u64,
@@ -66,17 +64,27 @@ impl<S: Scale> RegionHeap<S> {
 
 impl<S: Scale> Ground<S> {
     fn cached_granules(self) -> usize {
-        let next = |block: &usize| Some(self.next(*block)).filter(|next| *next != 0);
         // Caches count what was used of a block; of the smallest that was one granule less.
-        let first = if S::CACHED > 1 { self.cache(1) } else { 0 };
-        let unused = successors(Some(first).filter(|block| *block != 0), next).count();
-        self.get(Control::cached) + unused
+        let (used, mut unused) = (self.get(Control::cached), 0);
+        let mut block = if S::CACHED > 1 { self.cache(1) } else { 0 };
+        while block != 0 {
+            self.expect(self.is_cached(block) && unused < used, block);
+            (unused, block) = (unused + 1, self.next(block));
+        }
+        used + unused
     }
 
     fn largest(self) -> usize {
-        let heads = (0..bins::<S>()).rev().map(|bin| self.follow(bin));
-        let first = heads.into_iter().find(|block| *block != 0);
-        let blocks = successors(first, |block| Some(self.next(*block)).filter(|next| *next != 0));
-        blocks.map(|block| self.size(block)).max().unwrap_or(0)
+        let filled = (0..bins::<S>()).rev().find(|bin| self.follow(*bin) != 0);
+        let (mut most, mut place) = (0, filled.unwrap_or(0));
+        loop {
+            let block = self.follow(place);
+            if block == 0 {
+                return most;
+            }
+            self.expect(self.inside(block) && self.place(block) == place, block);
+            most = most.max(self.size(block));
+            place = Self::link_of(block);
+        }
     }
 }

@@ -19,7 +19,6 @@ impl<S: Scale> Ground<S> {
     fn turn(self, now_ms: u64) -> Option<Reason> {
         let stock = self.get(|control| Stock {
             turned_away: control.missed.wrapping_add(control.spilled),
-            refused: control.refused,
             cached: control.cached(),
             free: control.free,
             total: control.limit - control.first,
