@@ -196,10 +196,9 @@ impl<S: Scale> RegionHeap<S> {
     #[cold]
     #[inline(never)]
     fn last_resort(&mut self, granules: usize, align: usize) -> Option<NonNull<u8>> {
-        let large = self
-            .regions()
-            .filter(|ground| ground.get(|control| granules <= control.limit - control.first));
-        large.into_iter().find_map(|ground| {
+        let large =
+            |ground: &Ground<S>| ground.get(|control| granules <= control.limit - control.first);
+        self.regions().filter(large).find_map(|ground| {
             ground.make_room();
             match ground.scavenge(granules, align) {
                 0 => None,
