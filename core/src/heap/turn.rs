@@ -196,17 +196,19 @@ fn asleep<P: Platform>(shared: &Shared<P>, now_ms: u64) -> Asleep {
     Asleep { now_ms, idle_ms: shared.dials.get(Dial::IdleMs).into() }
 }
 
-/// Gives back what is dirty now, but for `keep` bytes. Others come in between: a GiB takes a tenth of a second.
+/// Gives back what is dirty now, but for `keep` bytes. Others come in between, a superslab's worth at a time: a
+/// GiB takes a tenth of a second. What they free meanwhile is left to a later order.
 fn purge<P: Platform>(shared: &Shared<P>, keep: usize) {
-    let mut left = shared.lock().map_or(0, |pool| pool.dirty_bytes());
-    while left > keep {
-        left = left.saturating_sub(P::Geometry::SUPERSLAB).max(keep);
+    let mut more = shared.lock().map_or(0, |pool| pool.dirty_bytes().saturating_sub(keep));
+    while more > 0 {
         let Some(mut pool) = shared.lock() else { return };
-        pool.purge_to(left);
-        if pool.dirty_bytes() > left {
-            // The system does not take it.
+        let least = pool.dirty_bytes().saturating_sub(P::Geometry::SUPERSLAB).max(keep);
+        let given = pool.purge_to(least);
+        if given == 0 {
+            // The system does not take it, or others took it.
             return;
         }
+        more = more.saturating_sub(given);
     }
 }
 
