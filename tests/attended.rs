@@ -109,6 +109,19 @@ fn who_no_longer_attends_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_mode_that_carries_no_orders_out_leaves_nothing_behind() {
+    for mode in [Mode::Observe, Mode::Off] {
+        let mut stage = Stage::new(true);
+        let blocks = stage.fill(96, 256);
+        stage.turn();
+        stage.free(blocks);
+        assert!(stage.dirty() > 80 * MIB, "{mode:?}: it waits for a turn");
+        stage.heap.set_mode(mode);
+        assert!(stage.dirty() <= FLOOR, "{mode:?}: {} bytes wait for nobody", stage.dirty());
+    }
+}
+
+#[test]
 fn nobody_attends_the_heap_of_a_forked_child() {
     let mut stage = Stage::new(true);
     let blocks = stage.fill(96, 256);

@@ -114,11 +114,9 @@ impl Seat {
         self.attended.get() != 0 && self.mode() == Mode::Tune
     }
 
-    /// Sets whether somebody takes turns whatever the threads do. Returns whether somebody did until now.
-    pub fn set_attended(&self, attended: bool) -> bool {
-        let before = self.attended.get() != 0;
+    /// Sets whether somebody takes turns whatever the threads do.
+    pub fn set_attended(&self, attended: bool) {
         self.attended.set(attended.into());
-        before
     }
 
     /// How often caches of unused classes were asked to be emptied.

@@ -13,6 +13,7 @@ use crate::{
     platform::Platform,
     pool::Shared,
     ring::Event,
+    seat::Seat,
     size_class::SizeClass,
     stats::Events,
     tiny::{Local, visit::Asleep},
@@ -33,19 +34,28 @@ impl<P: Platform> Heap<P> {
         self.shared.seat.mode()
     }
 
-    /// Sets how much ACE does. Dials stay where they are.
+    /// Sets how much ACE does. Dials stay where they are. Where that ends [`Mode::Tune`] in an attended heap
+    /// (see [`Self::set_attended`]), what waits for a turn is given back by this call.
     pub fn set_mode(&self, mode: Mode) {
-        self.shared.seat.set_mode(mode);
+        self.attend(|seat| seat.set_mode(mode));
     }
 
     /// Says whether somebody calls [`Self::turn`] every 10 to 20 milliseconds from now on, whatever the program
     /// does. If so, and in [`Mode::Tune`], memory that is freed waits for the turn that finds it unused: a
     /// program that wants it again at once gets it without page faults. If not, which is how a heap begins, the
-    /// free that exceeds the limit gives it back, and so does this call with what still waits.
+    /// free that exceeds the limit gives it back, and so does this call with what still waits. The last call
+    /// counts: where an adapter has a thread for turns, that thread calls this, and a host should not.
     pub fn set_attended(&self, attended: bool) {
+        self.attend(|seat| seat.set_attended(attended));
+    }
+
+    /// Changes the seat. If nobody is there any more for whom freed memory waits, it goes now.
+    fn attend(&self, change: impl FnOnce(&Seat)) {
         let shared = &self.shared;
-        let ends = shared.seat.set_attended(attended) && !attended;
-        if ends
+        let before = shared.seat.is_attended();
+        change(&shared.seat);
+        if before
+            && !shared.seat.is_attended()
             && shared.arena().is_some()
             && let Some(mut pool) = shared.lock()
         {
