@@ -6,6 +6,7 @@ pub const PLAN: &[&str] = &[
     "size_class",
     "address",
     "sync/scheduled",
+    "sync/spinning",
     "sync",
     "pages",
     "misuse",
@@ -82,6 +83,7 @@ pub const PLAN: &[&str] = &[
     "pool/interrupts",
     "pool/large",
     "pool/promote",
+    "pool/settle",
     "pool/slabs",
     // second floor
     "tiny/hot",
@@ -116,8 +118,9 @@ pub const PLAN: &[&str] = &[
 pub const NARROW: &[(&str, &[&str])] = &[
     ("size_class", &[]),
     ("address", &[]),
-    ("sync", &["sync/scheduled"]),
+    ("sync", &["sync/scheduled", "sync/spinning"]),
     ("sync/scheduled", &[]),
+    ("sync/spinning", &[]),
     ("pages", &[]),
     ("region", &["ace", "claim", "misuse", "region", "region/*", "sync"]),
     ("protocol/hatch", &["protocol/turnstile", "sync"]),

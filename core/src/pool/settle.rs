@@ -1,0 +1,55 @@
+//! Memory that the pool gives back to the system: with the free that exceeds the limit, or when it is told.
+//! Verbs: settle, purge. Floor: 1st.
+
+use super::{Locked, Pool, Shared, promote};
+use crate::{geometry::Geometry, pages::PageProvider, platform::Platform};
+
+impl<P: Platform> Locked<'_, P> {
+    /// Gives memory back if there is more dirty free memory than the dials and experience allow.
+    pub fn settle(&mut self) {
+        if !Shared::<P>::may_wait() {
+            return;
+        }
+        let (used, dirty) = (self.used_bytes(), self.dirty_bytes());
+        let mut limit = self.shared.dials.dirty_limit(used);
+        if dirty > limit && self.shared.seat.is_attended() {
+            // What was there at the last turn may stay until the next. To threads it is as if it had gone.
+            limit = limit.max(self.extent_seen.saturating_sub(used));
+            self.shared.purges.add(1);
+        }
+        if dirty > limit {
+            // A superslab's worth below the limit, so that a call gives back long runs and the next one is not
+            // soon; but not all of a small limit.
+            self.purge_to(limit - P::Geometry::SUPERSLAB.min(limit / 4 * 3));
+        }
+    }
+
+    /// Gives dirty memory back until at most `keep` bytes are left. Returns bytes given back.
+    #[inline(never)]
+    pub fn purge_to(&mut self, keep: usize) -> usize {
+        let keep = u32::try_from(keep / P::Geometry::UNIT).unwrap_or(u32::MAX);
+        if self.spans.dirty_units() <= keep {
+            return 0;
+        }
+        let (arena, shared) = (self.arena, self.shared);
+        let Pool { spans, supers, .. } = &mut *self.pool;
+        let give = |head, units| {
+            let step = P::Geometry::SUPERSLAB_UNITS;
+            for number in head / step..=(head + units - 1) / step {
+                promote::demote(shared, arena, supers, number);
+            }
+            // SAFETY: S3: the units are free, so committed and needed by nobody.
+            unsafe { shared.pages.purge(arena.region(head, units)) }
+        };
+        let units = spans.purge(arena, keep, give, |first, free, fresh| {
+            arena.forget(&shared.pages, first, free, fresh);
+        });
+        let bytes = units as usize * P::Geometry::UNIT;
+        if units > 0 {
+            self.meter.purges.add(1);
+            shared.purges.add(1);
+        }
+        self.meter.purged_bytes.add(bytes as u64);
+        bytes
+    }
+}
