@@ -70,6 +70,8 @@ pub struct Pool {
     /// At the last turn of ACE: bytes refaulted until then, and bytes in use or dirty.
     refaults_seen: u64,
     extent_seen: usize,
+    /// Dirty bytes of which threads of an attended heap were last told; 0: within the limit.
+    dirty_told: usize,
     huge: HugeTable,
     large: BlockStats,
     /// First heap record that waits for a thread (number + 1; 0 = none), and records ever made.
@@ -158,6 +160,7 @@ impl<P: Platform> Shared<P> {
             chunks_swept: 0,
             refaults_seen: 0,
             extent_seen: 0,
+            dirty_told: 0,
             huge: HugeTable::new(),
             dead: Meter::new(),
             large: BlockStats { blocks: 0, bytes: 0 },

@@ -12,14 +12,22 @@ impl<P: Platform> Locked<'_, P> {
         }
         let (used, dirty) = (self.used_bytes(), self.dirty_bytes());
         let mut limit = self.shared.dials.dirty_limit(used);
+        // A superslab's worth below the limit, so that a call gives back long runs and the next one is not
+        // soon; but not all of a small limit.
+        let step = P::Geometry::SUPERSLAB.min(limit / 4 * 3);
+        let mut told = 0;
         if dirty > limit && self.shared.seat.is_attended() {
-            // What was there at the last turn may stay until the next. To threads it is as if it had gone.
+            // To threads it is as if it had gone, and as often as it would have.
+            told = self.dirty_told.min(dirty);
+            if told == 0 || dirty - told >= step {
+                told = dirty;
+                self.shared.purges.add(1);
+            }
+            // What was there at the last turn may stay until the next.
             limit = limit.max(self.extent_seen.saturating_sub(used));
-            self.shared.purges.add(1);
         }
+        self.dirty_told = told;
         if dirty > limit {
-            // A superslab's worth below the limit, so that a call gives back long runs and the next one is not
-            // soon; but not all of a small limit.
             self.purge_to(limit - P::Geometry::SUPERSLAB.min(limit / 4 * 3));
         }
     }
