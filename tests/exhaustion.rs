@@ -3,9 +3,10 @@
 
 use ace_alloc::geometry::{Host, HostTail, Small};
 use ace_alloc_tests::pages::Fault;
-use ace_alloc_tests::platforms::{Seat, Shape, TestHeap};
+use ace_alloc_tests::platforms::{Seat, Shape, TestHeap, take_misuses};
 use ace_alloc_tests::random::{self, Random};
 use ace_alloc_tests::script::{Op, Stage};
+use std::alloc::Layout;
 
 /// A script that makes every kind of call of the provider.
 fn script<G: Shape>(seed: u64) -> Vec<Op> {
@@ -188,4 +189,56 @@ fn requests_that_no_heap_can_serve_are_null() {
     }
     seat.sit(|| heap.thread_exit());
     assert_eq!(heap.live_blocks(), 0);
+}
+
+/// The heap can't grow any more, and of one larger class there is a slab with room: smaller requests have its blocks,
+/// and then null, for which the provider is not asked once a class.
+fn blocks_of_a_larger_class_will_do<G: Shape>(layout: Layout, larger: usize) {
+    let heap = TestHeap::<G>::new(64 << 20);
+    let mut seat = Seat::new();
+    seat.sit(|| {
+        let kept = heap.malloc(larger);
+        heap.pages.set_fault(Fault::From(0));
+        let mut blocks = Vec::new();
+        let mut of_larger = 0;
+        loop {
+            // SAFETY: any layout is fine here.
+            let block = unsafe { heap.alloc(layout) };
+            if block.is_null() {
+                break;
+            }
+            // SAFETY: a live block.
+            let usable = unsafe { heap.usable_size(block) };
+            assert!(usable == larger || usable == layout.size(), "{}: {usable} bytes", G::NAME);
+            assert!(block.addr().is_multiple_of(layout.align()), "{}: {block:p}", G::NAME);
+            // SAFETY: a live block of this size.
+            unsafe { block.write_bytes(0xA5, usable) };
+            of_larger += usize::from(usable == larger);
+            blocks.push(block);
+        }
+        assert!(of_larger > 0, "{}: no block of {larger} bytes for {layout:?}", G::NAME);
+        heap.pages.set_fault(Fault::From(0));
+        // SAFETY: any layout is fine here.
+        assert!(unsafe { heap.alloc(layout) }.is_null());
+        let calls = heap.pages.ledger().calls;
+        assert!(calls <= 8, "{}: {calls} calls of the provider for one refusal", G::NAME);
+        for block in blocks {
+            // SAFETY: a live block of this layout, freed once.
+            unsafe { heap.dealloc(block, layout) };
+        }
+        // SAFETY: likewise.
+        unsafe { heap.free(kept) };
+        heap.thread_exit();
+    });
+    assert_eq!((heap.live_blocks(), take_misuses().len()), (0, 0), "{}", G::NAME);
+}
+
+#[test]
+fn where_no_slab_is_to_be_had_a_block_of_a_larger_class_is() {
+    for (bytes, align, larger) in [(16, 16, 112), (24, 8, 112), (64, 64, 128), (320, 16, 448)] {
+        let layout = Layout::from_size_align(bytes, align).expect("a layout");
+        blocks_of_a_larger_class_will_do::<Host>(layout, larger);
+        blocks_of_a_larger_class_will_do::<HostTail>(layout, larger);
+        blocks_of_a_larger_class_will_do::<Small>(layout, larger);
+    }
 }

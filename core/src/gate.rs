@@ -222,3 +222,21 @@ pub fn refill<P: Platform>(shared: &Shared<P>, class: SizeClass) -> *mut u8 {
     let block = shared.lock().and_then(|mut pool| pool.alloc_block(class));
     block.unwrap_or(core::ptr::null_mut())
 }
+
+/// A block of a larger class, of which there is a slab with room: where there is no memory for another slab, a block
+/// that is larger than need be is better than none. Aligned as any block of the class would be. A slab of a larger
+/// class has as many units or more, so none is carved where none could be for `class`.
+#[cold]
+#[inline(never)]
+pub fn refill_larger<P: Platform>(shared: &Shared<P>, class: SizeClass) -> *mut u8 {
+    let fits = |other: &SizeClass| {
+        (class.bytes() + 1..=P::Geometry::CLASS_MAX).contains(&other.bytes())
+            && other.bytes().trailing_zeros() >= class.bytes().trailing_zeros()
+    };
+    let mut classes = SizeClass::all().filter(fits);
+    let found = match Local::current(shared) {
+        Some(local) => local.find_room(classes),
+        None => shared.lock().and_then(|pool| classes.find(|&other| pool.has_slab(other))),
+    };
+    found.map_or(core::ptr::null_mut(), |other| refill(shared, other))
+}

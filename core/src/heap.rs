@@ -24,10 +24,7 @@ use crate::{
     },
 };
 pub use addresses::{AddressHeap, Extent};
-use core::{
-    alloc::Layout,
-    ptr::{NonNull, null_mut},
-};
+use core::{alloc::Layout, ptr::null_mut};
 use turn::Call;
 
 /// A heap over one platform. Usually a `static`.
@@ -105,26 +102,12 @@ impl<P: Platform> Heap<P> {
         if block.is_null() && self.last_resort() {
             block = gate::refill(&self.shared, class);
             if block.is_null() {
-                block = self.larger(class);
+                block = gate::refill_larger(&self.shared, class);
             }
         }
         // Last: a pause may call the heap, and between an empty magazine and its refill that must not be.
         self.tick(Call::Malloc);
         block
-    }
-
-    /// A block of a larger class, of which slabs have room yet: where there is no memory for another slab, a block that
-    /// is larger than need be is better than none. Aligned as any block of the class would be.
-    #[cold]
-    #[inline(never)]
-    fn larger(&self, class: SizeClass) -> *mut u8 {
-        let fits = |other: &SizeClass| {
-            (class.bytes() + 1..=P::Geometry::CLASS_MAX).contains(&other.bytes())
-                && other.bytes().trailing_zeros() >= class.bytes().trailing_zeros()
-        };
-        let refill = |other| NonNull::new(gate::refill(&self.shared, other));
-        let block = SizeClass::all().filter(fits).find_map(refill);
-        block.map_or(null_mut(), NonNull::as_ptr)
     }
 
     /// Out of pages: empties this thread's caches, what can be reached of the others', and the warm pool,

@@ -44,6 +44,26 @@ impl<'a, P: Platform> Local<'a, P> {
         slab
     }
 
+    /// The first of these classes of which this thread or the pool has a slab with free blocks.
+    #[cold]
+    #[inline(never)]
+    pub fn find_room(&self, mut classes: impl Iterator<Item = SizeClass>) -> Option<SizeClass> {
+        let _stay = self.enter()?;
+        let pool = self.shared.lock()?;
+        classes.find(|&class| pool.has_slab(class) || self.has_room(class))
+    }
+
+    /// Whether one of the thread's slabs of the class has free blocks.
+    fn has_room(&self, class: SizeClass) -> bool {
+        let bin = self.bin(class);
+        bin.partial.first(self.arena, class).is_some()
+            || bin.current.get() != NO_UNIT && {
+                let slab = Slab::at(self.arena, bin.current.get(), class);
+                // Not settled here: that may report a misuse, and the caller has the lock.
+                slab.prefix.delivered.get() != 0 || !slab.is_full()
+            }
+    }
+
     /// Gives an empty slab to the pool.
     #[inline(never)]
     pub(super) fn publish(&self, slab: &Slab<'a, P::Geometry>) {
