@@ -273,6 +273,22 @@ fn a_heap_that_is_empty_asks_for_more() {
 }
 
 #[test]
+fn a_reserve_has_all_of_the_memory_that_it_takes() {
+    for (wanted, usable) in
+        [(0, 0), (1, 10_240), (2048, 10_240), (12_000, 12_288), (1 << 20, 1 << 15)]
+    {
+        let heap: CoreHeap<One, 1> = CoreHeap::new();
+        assert_eq!(heap.keep_reserve(wanted), 0, "there is no memory yet");
+        // SAFETY: the memory is this heap's alone.
+        unsafe { heap.claim(memory(1 << 20), 1 << 20) }.expect("enough");
+        assert_eq!(heap.keep_reserve(wanted), usable, "{wanted} bytes");
+        assert_eq!(heap.reserve_bytes(), (usable, 0));
+        let large = heap.stats().large.bytes;
+        assert!((usable..usable + 4096).contains(&large), "{large} bytes taken for {usable}");
+    }
+}
+
+#[test]
 fn handlers_have_the_reserve_when_the_heap_is_exhausted() {
     let heap: &'static Kernel =
         Box::leak(Box::new(CoreHeap::over(BoardPages::new(1 << 19, 0), |_, _| false)));

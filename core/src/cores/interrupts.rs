@@ -22,19 +22,25 @@ where
 {
     /// Sets `bytes` (up to 32 KiB) of the heap aside for interrupt handlers that can't get a block otherwise,
     /// because the CPU that they interrupted is inside the heap, or a handler that they interrupted. A block of
-    /// the reserve has up to 2 KiB. Once; returns the bytes that were set aside. Not from a handler.
+    /// the reserve has up to 2 KiB. Once. Not from a handler.
+    ///
+    /// Returns the bytes that handlers can have: a multiple of 2 KiB, and not less than a block beyond all classes
+    /// has (10 KiB with `Small`); 0 if there is no memory for it, or a reserve already.
     pub fn keep_reserve(&self, bytes: usize) -> usize {
-        let words = bytes.min(reserve::MOST).div_ceil(reserve::WORD_BYTES);
+        if bytes == 0 || self.reserve.is_there() {
+            return 0;
+        }
         // Beyond all classes: no front has a block that begins where the reserve does.
-        let bytes = (words * reserve::WORD_BYTES).max(G::CLASS_MAX + 1);
-        let Ok(layout) = Layout::from_size_align(bytes, reserve::WORD_BYTES) else { return 0 };
-        let start =
-            if words == 0 || self.reserve.is_there() { null_mut() } else { self.alloc(layout) };
+        let taken = bytes.min(reserve::MOST).max(G::CLASS_MAX + 1);
+        let taken = taken.next_multiple_of(reserve::WORD_BYTES);
+        let Ok(layout) = Layout::from_size_align(taken, reserve::WORD_BYTES) else { return 0 };
+        let start = self.alloc(layout);
         if start.is_null() {
             return 0;
         }
-        self.reserve.begin(start, words * reserve::WORD_BYTES);
-        words * reserve::WORD_BYTES
+        let usable = taken.min(reserve::MOST);
+        self.reserve.begin(start, usable);
+        usable
     }
 
     /// Bytes of the reserve, and how many of them are in use.
