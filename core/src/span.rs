@@ -72,10 +72,11 @@ impl SpanRecord {
     }
 }
 
-/// What units were before they were taken into use; the others were never in use.
+/// What units were before they were taken into use; the others were never in use, and read as zero where the
+/// provider's memory does ([`crate::PageProvider::ZEROED`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// Units that may hold old content; all others read as zero.
+    /// Units that may hold what an earlier user left.
     pub dirty: u32,
     /// Units whose memory was given back to the system and now comes back.
     pub purged: u32,

@@ -36,9 +36,10 @@ pub unsafe trait CoreId: 'static {
     }
 
     /// Milliseconds since any fixed moment, if there is a clock that costs little: see
-    /// [`crate::Platform::now_ms`]. With a clock, slow paths take turns of ACE when they are due, at most one in 20
-    /// milliseconds, and the call that does takes some 20,000 instructions longer. Without one, who has an idle loop
-    /// takes them there ([`crate::CoreHeap::turn`]).
+    /// [`crate::Platform::now_ms`]. With a clock, slow paths take turns of ACE when they are due: one in 20
+    /// milliseconds, and one at once where memory ran out or comes back too soon. The call that does takes some 20,000
+    /// instructions longer, and what the turn carries out (purges, visits) on top. Without one, who has an idle loop
+    /// takes turns there ([`crate::CoreHeap::turn`]).
     fn now_ms() -> Option<u64> {
         None
     }

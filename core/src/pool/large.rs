@@ -17,7 +17,7 @@ use core::ptr::NonNull;
 pub struct Fresh {
     /// First byte.
     pub start: NonNull<u8>,
-    /// Bytes that may hold old content, somewhere in the block.
+    /// Bytes that may not read as zero, somewhere in the block: all, unless the provider's memory begins as zero.
     pub dirty_bytes: usize,
 }
 
