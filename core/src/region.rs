@@ -170,11 +170,10 @@ impl<S: Scale> RegionHeap<S> {
     }
 
     /// What is long or aligned, or found no place in the first region.
-    #[inline(never)]
     fn allocate_elsewhere(&mut self, layout: Layout) -> Option<NonNull<u8>> {
         let (granules, align) = (granules_of(layout.size()), layout.align().div_ceil(GRANULE));
-        let mut region = self.first;
-        while let Some(ground) = region {
+        let mut ground = self.first?;
+        loop {
             let cached = if align > 1 { 0 } else { ground.pop(granules) };
             let block = match cached {
                 0 if Ground::<S>::SEARCHES => ground.scavenge(whole(granules), align),
@@ -184,9 +183,10 @@ impl<S: Scale> RegionHeap<S> {
             if block != 0 {
                 return Some(ground.start(block));
             }
-            region = ground.get(|control| control.next);
+            let Some(next) = ground.get(|control| control.next) else { break };
+            ground = next;
         }
-        self.first?.edit(|control| control.refused = control.refused.wrapping_add(1));
+        ground.edit(|control| control.refused = control.refused.wrapping_add(1));
         if S::BOUNDED || Ground::<S>::SEARCHES || granules > S::Link::MOST {
             return None;
         }
@@ -251,7 +251,6 @@ impl<S: Scale> RegionHeap<S> {
     }
 
     /// The block of another region, or of none.
-    #[inline(never)]
     fn deallocate_elsewhere(&mut self, block: NonNull<u8>, granules: usize) {
         let (ground, block, bits) = self.locate(block);
         if !ground.push(block, granules) {

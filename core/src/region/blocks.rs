@@ -159,7 +159,6 @@ impl<S: Scale> Ground<S> {
         if gap == 1 { gap + align } else { gap }
     }
 
-    #[inline(never)]
     fn carve_any(self, block: usize, gap: usize, granules: usize) -> usize {
         let size = self.unlink(block);
         self.carve(block, size, gap, granules)
