@@ -32,36 +32,75 @@ impl<S: Scale> Ground<S> {
     #[cfg_attr(feature = "small-code", inline(never))]
     #[cfg_attr(not(feature = "small-code"), inline)]
     pub fn unlink(self, block: usize) -> usize {
+        let links = self.checked_links(block);
+        let size = self.checked_size(block);
+        self.join(links);
+        size
+    }
+
+    /// Likewise one whose size its end has told.
+    #[inline(always)]
+    pub fn unlink_sized(self, block: usize, size: usize) {
+        if cfg!(feature = "small-code") {
+            let known = self.unlink(block);
+            self.expect(!S::GUARDED || known == size, block + size);
+            return;
+        }
+        self.expect(!S::GUARDED || self.size(block) == size, block + size);
+        self.join(self.checked_links(block));
+    }
+
+    /// The block that follows this one in its bin, and the place that leads to it, if both know of it. Else stops the
+    /// program.
+    #[inline(always)]
+    fn checked_links(self, block: usize) -> (usize, usize) {
         let (next, place) = (self.next(block), self.place(block));
         if S::GUARDED {
             let known = next == 0 || self.leads_back(next, block);
             let limit = Self::link_of(self.get(|control| control.limit));
             self.expect(known && place < limit && self.follow(place) == block, block);
         }
-        let size = self.checked_size(block);
+        (next, place)
+    }
+
+    /// Lets a place lead to what follows.
+    #[inline(always)]
+    fn join(self, (next, place): (usize, usize)) {
         self.lead(place, next);
         if next != 0 {
             self.set_place(next, place);
         } else if Self::MAPPED && place < bins::<S>() {
             self.clear_map(place);
         }
+    }
+
+    /// Likewise the first of this bin, and answers its size.
+    #[inline(always)]
+    pub fn unlink_first(self, block: usize, bin: usize) -> usize {
+        self.expect(self.inside(block), block);
+        let size = self.checked_size(block);
+        self.detach_first(block, bin);
         size
     }
 
-    /// Likewise the first of this bin.
+    /// Likewise where all blocks have the same size.
     #[inline(always)]
-    pub fn unlink_first(self, block: usize, bin: usize) -> usize {
-        self.expect(self.inside(block) && (!S::GUARDED || self.place(block) == bin), block);
-        let (next, size) = (self.next(block), self.checked_size(block));
+    pub fn unlink_exact(self, block: usize, size: usize) {
+        self.expect(self.inside(block) && (!S::GUARDED || self.size(block) == size), block);
+        self.detach_first(block, size);
+    }
+
+    #[inline(always)]
+    fn detach_first(self, block: usize, bin: usize) {
+        self.expect(!S::GUARDED || self.place(block) == bin, block);
+        let next = self.next(block);
+        self.lead(bin, next);
         if next == 0 {
-            self.lead(bin, 0);
             self.clear_map(bin);
         } else {
             self.expect(self.leads_back(next, block), block);
-            self.lead(bin, next);
             self.set_place(next, bin);
         }
-        size
     }
 
     /// The size of a free block, if it has the same at both ends. Else stops the program.

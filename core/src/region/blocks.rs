@@ -83,7 +83,14 @@ impl<S: Scale> Ground<S> {
         if S::CACHED == 0 {
             return odd & 0b110 == 0;
         }
-        odd & 0b111 == 0 || odd & 0b110 == 0 && self.size_before(block) != MARK
+        if S::BOUNDED {
+            return odd & 0b111 == 0 || odd & 0b110 == 0 && self.size_before(block) != MARK;
+        }
+        // Whether there is a 1 before is anybody's guess, and a processor's wrong guess is dearer than to look. Where
+        // there is none the program's bytes are, which are not the heap's to read: then it looks at a bin's head.
+        let ends = (bits & 1).wrapping_neg();
+        let marked = self.follow((Self::link_of(block) - 1) & ends) == MARK;
+        odd & (0b110 | usize::from(marked)) == 0
     }
 
     /// Puts a live block into the cache for so many granules, if there is room.
@@ -110,16 +117,20 @@ impl<S: Scale> Ground<S> {
     #[inline(always)]
     pub fn take(self, granules: usize) -> Option<NonNull<u8>> {
         self.note_missed(granules);
-        let mut bin = granules;
-        let mut block = self.follow(bin);
-        if block == 0 {
-            // Not from the bin in between: a block of one granule could not be told from the others.
-            bin = self.bin_from(bin_above::<S>(granules + SMALLEST));
-            if bin == bins::<S>() {
-                return None;
-            }
-            block = self.follow(bin);
+        let block = self.follow(granules);
+        if block != 0 {
+            self.unlink_exact(block, granules);
+            self.edit(|control| control.free -= granules);
+            self.flip_one(block);
+            self.flip_one(block + granules - 1);
+            return Some(self.start(block));
         }
+        // Not from the bin in between: a block of one granule could not be told from the others.
+        let bin = self.bin_from(bin_above::<S>(granules + SMALLEST));
+        if bin == bins::<S>() {
+            return None;
+        }
+        let block = self.follow(bin);
         let size = self.unlink_first(block, bin);
         Some(self.start(self.carve(block, size, 0, granules)))
     }
@@ -169,7 +180,7 @@ impl<S: Scale> Ground<S> {
     fn carve(self, block: usize, size: usize, gap: usize, granules: usize) -> usize {
         self.edit(|control| {
             control.free -= granules;
-            control.note();
+            control.ration();
         });
         let live = block + gap;
         if gap > 0 {
@@ -228,15 +239,11 @@ impl<S: Scale> Ground<S> {
 
     #[inline(always)]
     fn give_here(self, block: usize, granules: usize, before: usize) {
-        self.edit(|control| {
-            control.free += granules;
-            control.note();
-        });
+        self.edit(|control| control.come(granules, 0));
         let first = block.wrapping_sub(before);
         if before != 0 {
             self.expect(self.inside(first), block);
-            let size = self.unlink(first);
-            self.expect(!S::GUARDED || size == before, block);
+            self.unlink_sized(first, before);
         }
         let mut end = block + granules;
         if self.bit(end) {
@@ -268,10 +275,7 @@ impl<S: Scale> Ground<S> {
         } else {
             self.insert(block + new, rest);
         }
-        self.edit(|control| {
-            control.free = control.free + old - new;
-            control.note();
-        });
+        self.edit(|control| control.come(old, new));
         true
     }
 

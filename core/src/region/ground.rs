@@ -41,7 +41,7 @@ pub struct Control<S: Scale> {
     pub limit: usize,
     /// In bins.
     pub free: usize,
-    /// The least that `free` ever was; not kept in a bounded scale.
+    /// The least that `free` was before it last grew; not kept in a bounded scale.
     pub low: usize,
     /// The most that the caches may hold.
     pub budget: usize,
@@ -58,13 +58,25 @@ pub struct Control<S: Scale> {
 }
 
 impl<S: Scale> Control<S> {
-    /// After a change of `free`: the caches may hold a part of it. A bounded scale does not empty them for a
-    /// request that would be refused; there the limit stays as it was set, and nothing is noted.
+    /// So many granules come into bins, and so many are taken.
     #[inline(always)]
-    pub fn note(&mut self) {
-        if !S::BOUNDED {
-            self.low = self.low.min(self.free);
-        }
+    pub fn come(&mut self, granules: usize, taken: usize) {
+        // `free` is least before it grows.
+        self.low = self.least();
+        self.free = self.free + granules - taken;
+        self.ration();
+    }
+
+    /// The least that `free` ever was.
+    #[inline(always)]
+    pub fn least(&self) -> usize {
+        if S::BOUNDED { self.low } else { self.low.min(self.free) }
+    }
+
+    /// The caches may hold a part of what is free. A bounded scale does not empty them for a request that would be
+    /// refused; there the limit stays as it was set.
+    #[inline(always)]
+    pub fn ration(&mut self) {
         if !S::BOUNDED && S::CACHED > 0 {
             let before = replace(&mut self.budget, self.free >> self.larder.share());
             self.room += self.budget.cast_signed() - before.cast_signed();

@@ -45,7 +45,7 @@ impl<S: Scale> RegionHeap<S> {
                 stats.live += (control.limit - control.first - control.free - cached) * GRANULE;
                 stats.cached += cached * GRANULE;
                 stats.free += control.free * GRANULE;
-                stats.least_free += control.low * GRANULE;
+                stats.least_free += control.least() * GRANULE;
                 stats.missed += u64::from(control.missed);
                 stats.spilled += u64::from(control.spilled);
                 stats.refused += u64::from(control.refused);

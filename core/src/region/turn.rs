@@ -26,7 +26,7 @@ impl<S: Scale> Ground<S> {
         let mut ration = None;
         self.edit(|control| {
             ration = control.larder.decide(&stock, now_ms);
-            control.note();
+            control.ration();
         });
         if let Some(Ration::Empty(_)) = ration {
             self.flush();
