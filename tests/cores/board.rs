@@ -4,7 +4,10 @@
 //! pages. At the step whose number is due, a handler runs on the same thread, as an interrupt would. A handler that
 //! waits for a lock, or calls the page provider, ends the test.
 
-use ace_alloc::{CoreHeap, CoreId, OutOfPages, PageProvider, Purged, Region, geometry::Small};
+use ace_alloc::{
+    CoreHeap, CoreId, Geometry, OutOfPages, PageProvider, Purged, Region,
+    geometry::{Compact, Medium, Small},
+};
 use std::{
     alloc::Layout,
     cell::{Cell, RefCell},
@@ -15,7 +18,41 @@ use std::{
 /// CPUs of the board.
 pub const CORES: usize = 2;
 
-pub type Kernel = CoreHeap<Cpu, CORES, Small, BoardLock, BoardPages>;
+pub type Kernel<G> = CoreHeap<Cpu, CORES, G, BoardLock, BoardPages>;
+
+/// A geometry, and the memory of a board for it.
+pub trait Board: Geometry {
+    /// Bytes of the region: of a few superslabs at least, with records for the heaps of all CPUs and their handlers.
+    const BYTES: usize;
+}
+
+impl Board for Compact {
+    const BYTES: usize = 1 << 20;
+}
+
+impl Board for Small {
+    const BYTES: usize = 1 << 20;
+}
+
+impl Board for Medium {
+    const BYTES: usize = 5 << 20;
+}
+
+/// Of each of these functions, which are generic over the geometry, a test over each geometry of kernels.
+macro_rules! over_each_geometry {
+    ($($promise:ident)*) => {
+        mod compact {
+            $(#[test] fn $promise() { super::$promise::<ace_alloc::geometry::Compact>(); })*
+        }
+        mod small {
+            $(#[test] fn $promise() { super::$promise::<ace_alloc::geometry::Small>(); })*
+        }
+        mod medium {
+            $(#[test] fn $promise() { super::$promise::<ace_alloc::geometry::Medium>(); })*
+        }
+    };
+}
+pub(crate) use over_each_geometry;
 
 /// What an interrupt runs, with the depth that it comes at.
 type Handler = Box<dyn Fn(usize)>;
@@ -138,7 +175,10 @@ unsafe impl lock_api::RawMutex for BoardLock {
     }
 }
 
-const PAGE: usize = 4096;
+/// Not more than the smallest unit, nor less than the largest magazine.
+const PAGE: usize = 1024;
+/// Of the largest superslab.
+const MOST_ALIGN: usize = 1 << 20;
 
 /// One region, every use of which is a step.
 #[derive(Debug)]
@@ -164,7 +204,8 @@ impl BoardPages {
     }
 
     fn layout(bytes: usize) -> Layout {
-        Layout::from_size_align(bytes, 1 << 16).expect("a layout")
+        // Aligned by hand: what is not touched costs nothing then.
+        Layout::from_size_align(MOST_ALIGN + bytes, 16).expect("a layout")
     }
 
     fn enter() {
@@ -186,8 +227,12 @@ unsafe impl PageProvider for BoardPages {
 
     fn reserve(&self, bytes: usize, align: usize) -> Result<Region, OutOfPages> {
         Self::enter();
-        let fits = bytes <= self.bytes && align <= 1 << 16;
-        if fits { Ok(Region { start: self.memory, bytes }) } else { Err(OutOfPages) }
+        if bytes > self.bytes || align > MOST_ALIGN {
+            return Err(OutOfPages);
+        }
+        let skipped = self.memory.addr().get().wrapping_neg() & (MOST_ALIGN - 1);
+        // SAFETY: the memory has that much more than the region.
+        Ok(Region { start: unsafe { self.memory.add(skipped) }, bytes })
     }
 
     unsafe fn commit(&self, _: Region) -> Result<(), OutOfPages> {
