@@ -22,8 +22,8 @@ fn script<G: Shape>(seed: u64) -> Vec<Op> {
 }
 
 /// Calls of the provider that the script makes when none fails.
-fn calls_without_faults<G: Shape>(script: &[Op]) -> u64 {
-    let mut stage = Stage::<G>::new();
+fn calls_without_faults<G: Shape, const ZEROED: bool>(script: &[Op]) -> u64 {
+    let mut stage = Stage::<G, ZEROED>::new();
     stage.play(script);
     let calls = stage.heap.pages.ledger().calls;
     stage.finish();
@@ -31,8 +31,8 @@ fn calls_without_faults<G: Shape>(script: &[Op]) -> u64 {
 }
 
 /// Plays the script under a fault, then without it; everything must come back.
-fn survives<G: Shape>(script: &[Op], fault: Fault) -> u64 {
-    let mut stage = Stage::<G>::new();
+fn survives<G: Shape, const ZEROED: bool>(script: &[Op], fault: Fault) -> u64 {
+    let mut stage = Stage::<G, ZEROED>::new();
     stage.null_is_fine = true;
     stage.heap.pages.set_fault(fault);
     stage.play(script);
@@ -47,39 +47,46 @@ fn survives<G: Shape>(script: &[Op], fault: Fault) -> u64 {
     hit
 }
 
-fn every_single_fault<G: Shape>() {
+fn every_single_fault<G: Shape, const ZEROED: bool>() {
     let script = script::<G>(random::seed());
-    let calls = calls_without_faults::<G>(&script);
+    let calls = calls_without_faults::<G, ZEROED>(&script);
     assert!(calls > 5, "{}: the script makes {calls} calls: too few to be a test", G::NAME);
     for call in 0..calls {
-        let hit = survives::<G>(&script, Fault::Call(call));
+        let hit = survives::<G, ZEROED>(&script, Fault::Call(call));
         assert_eq!(hit, 1, "{}: call {call} of {calls} was not made again", G::NAME);
     }
 }
 
 fn every_lasting_fault<G: Shape>() {
     let script = script::<G>(random::seed() + 7);
-    for call in 0..calls_without_faults::<G>(&script) {
-        survives::<G>(&script, Fault::From(call));
+    for call in 0..calls_without_faults::<G, true>(&script) {
+        survives::<G, true>(&script, Fault::From(call));
     }
 }
 
 fn pairs_of_faults<G: Shape>() {
     let seed = random::seed();
     let script = script::<G>(seed + 9);
-    let calls = usize::try_from(calls_without_faults::<G>(&script)).expect("a count");
+    let calls = usize::try_from(calls_without_faults::<G, true>(&script)).expect("a count");
     let mut random = Random::new(seed);
     for _ in 0..random::cases(60) {
         let (first, second) = (random.below(calls) as u64, random.below(calls) as u64);
-        survives::<G>(&script, Fault::Calls(first, second));
+        survives::<G, true>(&script, Fault::Calls(first, second));
     }
 }
 
 #[test]
 fn a_failing_call_of_the_provider_loses_nothing() {
-    every_single_fault::<Host>();
-    every_single_fault::<HostTail>();
-    every_single_fault::<Small>();
+    every_single_fault::<Host, true>();
+    every_single_fault::<HostTail, true>();
+    every_single_fault::<Small, true>();
+}
+
+#[test]
+fn a_failing_call_loses_nothing_where_fresh_memory_holds_anything() {
+    every_single_fault::<Host, false>();
+    every_single_fault::<HostTail, false>();
+    every_single_fault::<Small, false>();
 }
 
 #[test]

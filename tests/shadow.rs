@@ -41,7 +41,7 @@ fn ops<G: Shape>() -> impl Strategy<Value = Op> {
     ]
 }
 
-fn keeps_its_promises<G: Shape>() {
+fn keeps_its_promises<G: Shape, const ZEROED: bool>() {
     let seed = random::seed();
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
@@ -54,7 +54,7 @@ fn keeps_its_promises<G: Shape>() {
     let mut runner =
         TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &key));
     let outcome = runner.run(&vec(ops::<G>(), 1..USUAL_STEPS), |script| {
-        let mut stage = Stage::<G>::new();
+        let mut stage = Stage::<G, ZEROED>::new();
         stage.play(&script);
         stage.shadow.check_all();
         stage.finish();
@@ -68,24 +68,24 @@ fn keeps_its_promises<G: Shape>() {
 #[test]
 fn live_blocks_of_a_host_heap_never_overlap_and_keep_their_bytes() {
     assert_eq!(Host::PREFIX, Placement::Table);
-    keeps_its_promises::<Host>();
+    keeps_its_promises::<Host, true>();
 }
 
 #[test]
 fn live_blocks_of_a_host_heap_with_tail_prefixes_never_overlap_and_keep_their_bytes() {
     assert_eq!(HostTail::PREFIX, Placement::SlabTail);
-    keeps_its_promises::<HostTail>();
+    keeps_its_promises::<HostTail, true>();
 }
 
 #[test]
 fn live_blocks_of_a_small_heap_never_overlap_and_keep_their_bytes() {
-    keeps_its_promises::<Small>();
+    keeps_its_promises::<Small, true>();
 }
 
 /// Long enough that superslabs empty, are released and reused.
-fn survives_a_long_life<G: Shape>() {
+fn survives_a_long_life<G: Shape, const ZEROED: bool>() {
     let seed = random::seed();
-    let mut stage = Stage::<G>::new();
+    let mut stage = Stage::<G, ZEROED>::new();
     for round in 0..4_u64 {
         stage.play(&Op::script::<G>(seed ^ round, 10_000));
         stage.finish();
@@ -94,17 +94,31 @@ fn survives_a_long_life<G: Shape>() {
 
 #[test]
 fn a_long_life_of_a_host_heap_leaves_nothing_behind() {
-    survives_a_long_life::<Host>();
+    survives_a_long_life::<Host, true>();
 }
 
 #[test]
 fn a_long_life_of_a_host_heap_with_tail_prefixes_leaves_nothing_behind() {
-    survives_a_long_life::<HostTail>();
+    survives_a_long_life::<HostTail, true>();
 }
 
 #[test]
 fn a_long_life_of_a_small_heap_leaves_nothing_behind() {
-    survives_a_long_life::<Small>();
+    survives_a_long_life::<Small, true>();
+}
+
+#[test]
+fn a_heap_whose_fresh_memory_holds_anything_keeps_the_same_promises() {
+    keeps_its_promises::<Host, false>();
+    keeps_its_promises::<HostTail, false>();
+    keeps_its_promises::<Small, false>();
+}
+
+#[test]
+fn a_long_life_on_memory_that_held_anything_leaves_nothing_behind() {
+    survives_a_long_life::<Host, false>();
+    survives_a_long_life::<HostTail, false>();
+    survives_a_long_life::<Small, false>();
 }
 
 /// Fills a heap with blocks of one size and empties it, many times over; the pages that the heap

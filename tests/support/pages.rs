@@ -12,6 +12,9 @@ use std::sync::Arc;
 
 const PAGE: usize = 4096;
 
+/// What memory holds that its last user left behind: as a number, an index, a pointer or a set of bits it is wrong.
+pub const STALE: u8 = 0xA5;
+
 /// Which calls of the provider fail. Calls of reserve, commit, purge, map and remap are counted from
 /// zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,12 +72,15 @@ struct State {
 }
 
 /// See the module's documentation. A clone is another handle to the same pages.
+///
+/// `ZEROED` is [`PageProvider::ZEROED`]. If it is `false`, each page of a reserved region is full of [`STALE`] when it
+/// is first committed; mapped and purged ones read as zero in either case.
 #[derive(Clone, Debug)]
-pub struct MockPages {
+pub struct MockPages<const ZEROED: bool = true> {
     state: Arc<Mutex<State>>,
 }
 
-impl MockPages {
+impl<const ZEROED: bool> MockPages<ZEROED> {
     /// A provider that reserves and maps at most `limit` bytes in all.
     #[must_use]
     pub fn new(limit: usize) -> Self {
@@ -171,10 +177,11 @@ impl MockPages {
 }
 
 // SAFETY: regions are fresh mappings, aligned by trimming, and live until `release` or `unmap_all`;
-// committed pages are readable, writable and zero at first. Nothing here allocates from a heap under
+// committed pages are readable, writable and, if `ZEROED`, zero at first. Nothing here allocates from a heap under
 // test: the tests' own allocator is the system's.
-unsafe impl PageProvider for MockPages {
+unsafe impl<const ZEROED: bool> PageProvider for MockPages<ZEROED> {
     const PAGE: usize = PAGE;
+    const ZEROED: bool = ZEROED;
 
     fn reserve(&self, bytes: usize, align: usize) -> Result<Region, OutOfPages> {
         check_request(bytes, align);
@@ -209,9 +216,13 @@ unsafe impl PageProvider for MockPages {
         let committed = &mut state.reserved[held].committed;
         let end = first + range.bytes / PAGE;
         committed.resize(committed.len().max(end), false);
-        for page in &mut committed[first..end] {
+        for (at, page) in committed[first..end].iter_mut().enumerate() {
             if !std::mem::replace(page, true) {
                 state.ledger.committed += PAGE;
+                if !ZEROED {
+                    // SAFETY: a page of the range, which was just made writable and which nobody has used yet.
+                    unsafe { range.start.add(at * PAGE).write_bytes(STALE, PAGE) };
+                }
             }
         }
         Ok(())

@@ -94,13 +94,13 @@ pub fn take_misuses() -> Vec<Misuse> {
     MISUSES.with(RefCell::take)
 }
 
-/// Geometry `G` on test pages.
+/// Geometry `G` on test pages, which are zero when they are fresh, or not.
 #[derive(Debug)]
-pub struct TestPlatform<G>(PhantomData<G>);
+pub struct TestPlatform<G, const ZEROED: bool = true>(PhantomData<G>);
 
-impl<G: Geometry> Platform for TestPlatform<G> {
+impl<G: Geometry, const ZEROED: bool> Platform for TestPlatform<G, ZEROED> {
     type Geometry = G;
-    type Pages = MockPages;
+    type Pages = MockPages<ZEROED>;
     type Threads = TestThreads;
     type Lock = spin::Mutex<()>;
 
@@ -147,7 +147,10 @@ impl Shape for Small {
 ///
 /// # Panics
 /// If something does not come out.
-pub fn audited<P: Platform>(heap: &Heap<P>, pages: &MockPages) -> Ledger {
+pub fn audited<P: Platform, const ZEROED: bool>(
+    heap: &Heap<P>,
+    pages: &MockPages<ZEROED>,
+) -> Ledger {
     let (ledger, pages) = (heap.ledger(), pages.ledger());
     if let Err(imbalance) = ledger.audit() {
         panic!("{imbalance}: {ledger:?}");
@@ -165,13 +168,13 @@ pub fn audited<P: Platform>(heap: &Heap<P>, pages: &MockPages) -> Ledger {
 }
 
 /// A heap on its own pages, which are unmapped when it is dropped.
-pub struct TestHeap<G: Geometry> {
-    heap: ManuallyDrop<Box<Heap<TestPlatform<G>>>>,
+pub struct TestHeap<G: Geometry, const ZEROED: bool = true> {
+    heap: ManuallyDrop<Box<Heap<TestPlatform<G, ZEROED>>>>,
     /// The provider behind the heap.
-    pub pages: MockPages,
+    pub pages: MockPages<ZEROED>,
 }
 
-impl<G: Geometry> TestHeap<G> {
+impl<G: Geometry, const ZEROED: bool> TestHeap<G, ZEROED> {
     /// A heap that may use `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
@@ -221,15 +224,15 @@ impl<G: Geometry> TestHeap<G> {
     }
 }
 
-impl<G: Geometry> std::ops::Deref for TestHeap<G> {
-    type Target = Heap<TestPlatform<G>>;
+impl<G: Geometry, const ZEROED: bool> std::ops::Deref for TestHeap<G, ZEROED> {
+    type Target = Heap<TestPlatform<G, ZEROED>>;
 
     fn deref(&self) -> &Self::Target {
         &self.heap
     }
 }
 
-impl<G: Geometry> Drop for TestHeap<G> {
+impl<G: Geometry, const ZEROED: bool> Drop for TestHeap<G, ZEROED> {
     fn drop(&mut self) {
         // SAFETY: `heap` is not used after this; the pages it may read in its own drop are still there.
         unsafe { ManuallyDrop::drop(&mut self.heap) };

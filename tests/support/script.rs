@@ -72,9 +72,9 @@ struct Actor {
 }
 
 /// A heap, its shadow, and the threads that use it.
-pub struct Stage<G: Shape> {
+pub struct Stage<G: Shape, const ZEROED: bool = true> {
     /// The heap under test.
-    pub heap: TestHeap<G>,
+    pub heap: TestHeap<G, ZEROED>,
     /// What is live.
     pub shadow: Shadow,
     /// Whether a null is an answer that must be put up with.
@@ -87,7 +87,7 @@ pub struct Stage<G: Shape> {
     faults_before: u64,
 }
 
-impl<G: Shape> Stage<G> {
+impl<G: Shape, const ZEROED: bool> Stage<G, ZEROED> {
     /// A fresh heap and threads that have not allocated.
     #[must_use]
     pub fn new() -> Self {
@@ -176,7 +176,7 @@ impl<G: Shape> Stage<G> {
         }
     }
 
-    fn act<R>(&mut self, work: impl FnOnce(&TestHeap<G>) -> R) -> R {
+    fn act<R>(&mut self, work: impl FnOnce(&TestHeap<G, ZEROED>) -> R) -> R {
         let heap = &self.heap;
         let actor = &mut self.actors[self.now];
         let late = actor.late;
@@ -307,7 +307,7 @@ impl<G: Shape> Stage<G> {
     }
 }
 
-impl<G: Shape> Default for Stage<G> {
+impl<G: Shape, const ZEROED: bool> Default for Stage<G, ZEROED> {
     fn default() -> Self {
         Self::new()
     }
