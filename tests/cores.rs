@@ -11,8 +11,13 @@ mod interrupts;
 #[path = "cores/room.rs"]
 mod room;
 
-use ace_alloc::{ClaimError, CoreHeap, CoreId};
+use ace_alloc::{ClaimError, CoreHeap, CoreId, Dial};
 use blocks::{Block, layout};
+use board::{Board, BoardPages, Kernel, over_each_geometry, switch_to};
+
+over_each_geometry! {
+    what_is_freed_waits_for_the_turns_that_a_kernel_promises
+}
 
 struct One;
 // SAFETY: each heap of this kind belongs to one test, which runs on one thread.
@@ -123,4 +128,38 @@ fn a_reserve_has_all_of_the_memory_that_it_takes() {
         let large = heap.stats().large.bytes;
         assert!((usable..usable + 4096).contains(&large), "{large} bytes taken for {usable}");
     }
+}
+
+fn what_is_freed_waits_for_the_turns_that_a_kernel_promises<G: Board>() {
+    const BYTES: usize = 200_000;
+    let heap: Kernel<G> = CoreHeap::over(BoardPages::new(G::BYTES, 0), |_, _| false);
+    switch_to(0);
+    // All that is free is too much.
+    for dial in [Dial::DirtyFloorKib, Dial::DirtyPermille] {
+        heap.dials().pin(dial, 0);
+    }
+    let dirty = || heap.stats().dirty_bytes;
+    let given = || heap.stats().events.purged_bytes;
+    // A block that a turn sees, and that is freed then. What is wanted again after so long teaches nothing.
+    let free_after_turn = |now_ms| {
+        let block = Block::new(&heap, BYTES, 1).expect("there is room");
+        heap.turn(now_ms);
+        block.free(&heap);
+    };
+    free_after_turn(1000);
+    assert_eq!(dirty(), 0, "no turns were promised");
+    heap.set_attended(true);
+    let before = given();
+    free_after_turn(2000);
+    assert!(dirty() >= BYTES, "{} bytes wait", dirty());
+    free_after_turn(2020);
+    assert!(dirty() >= BYTES, "{} bytes wait", dirty());
+    assert_eq!(given(), before, "it was wanted again");
+    heap.turn(2040);
+    heap.turn(2060);
+    assert_eq!(dirty(), 0, "nobody wanted it");
+    free_after_turn(3000);
+    assert!(dirty() >= BYTES, "{} bytes wait", dirty());
+    heap.set_attended(false);
+    assert_eq!(dirty(), 0, "no turn will come");
 }

@@ -261,12 +261,22 @@ where
         moved
     }
 
-    /// One turn of ACE, for an idle loop: see [`Heap::turn`].
+    /// One turn of ACE, for an idle loop or a thread of the kernel: see [`Heap::turn`].
     pub fn turn(&self, now_ms: u64) -> usize {
         let entered = C::enter();
         let orders = self.heap.turn(now_ms);
         C::leave(entered);
         orders
+    }
+
+    /// Says whether [`Self::turn`] is called every 10 to 20 milliseconds from now on, however busy the CPUs are: see
+    /// [`Heap::set_attended`]. For a thread of the kernel that a timer wakes; an idle loop can't promise it, and what
+    /// is freed would wait for it. Of use over pages that are given back, which those of [`Claimed`] are not. Not
+    /// from an interrupt handler.
+    pub fn set_attended(&self, attended: bool) {
+        let entered = C::enter();
+        self.heap.set_attended(attended);
+        C::leave(entered);
     }
 
     /// Empties the caches of this CPU and, as far as can be, of the others, and gives free memory back to the
