@@ -55,11 +55,13 @@ prop_compose! {
         levels in levels(),
         rooms in prop_oneof![4 => Just(None), 1 => any::<u8>().prop_map(Some)],
         slots in prop_oneof![4 => Just(127_u8), 1 => 0..=127_u8],
+        superslab_bytes in prop_oneof![4 => Just(4_usize << 20), 1 => any::<usize>()],
         counts in prop::array::uniform6(count()),
     ) -> Seen {
         let mut seen = Seen::new();
         (seen.now_ms, seen.span_ms) = times;
         (seen.events, seen.levels, seen.slots) = (events, levels, slots);
+        seen.superslab_bytes = superslab_bytes;
         for class in SizeClass::all() {
             let most = if class.bytes() > SizeClass::TINY_MAX { 64 } else { 127 };
             let host = u8::try_from(((512 << 10) / class.bytes()).min(most)).expect("below 128");

@@ -17,6 +17,7 @@ use board::{Board, BoardPages, Kernel, over_each_geometry, switch_to};
 
 over_each_geometry! {
     what_is_freed_waits_for_the_turns_that_a_kernel_promises
+    a_turn_leaves_as_much_as_a_free_does
 }
 
 struct One;
@@ -162,4 +163,24 @@ fn what_is_freed_waits_for_the_turns_that_a_kernel_promises<G: Board>() {
     assert!(dirty() >= BYTES, "{} bytes wait", dirty());
     heap.set_attended(false);
     assert_eq!(dirty(), 0, "no turn will come");
+}
+
+/// Bytes that stay when more than the limit was free.
+fn left<G: Board>(attended: bool) -> usize {
+    let heap: Kernel<G> = CoreHeap::over(BoardPages::new(16 * G::BYTES, 0), |_, _| false);
+    switch_to(0);
+    heap.dials().pin(Dial::DirtyFloorKib, 4096);
+    heap.set_attended(attended);
+    let block = Block::new(&heap, 6 << 20, 1).expect("there is room");
+    heap.turn(1000);
+    block.free(&heap);
+    heap.turn(1020);
+    heap.turn(1040);
+    heap.stats().dirty_bytes
+}
+
+fn a_turn_leaves_as_much_as_a_free_does<G: Board>() {
+    let least = (4 << 20) - G::SUPERSLAB - 64 * G::UNIT;
+    assert_eq!(left::<G>(true), left::<G>(false));
+    assert!((least..4 << 20).contains(&left::<G>(true)), "{} bytes", left::<G>(true));
 }

@@ -270,6 +270,15 @@ impl Dials {
         let share = (used_bytes / 1000).saturating_mul(self.get(Dial::DirtyPermille) as usize);
         share.max(floor)
     }
+
+    /// How far below `limit` a purge goes that was due because there was more: a superslab's worth, so that it gives
+    /// back long runs and the next one is not soon; but not all of a small limit.
+    #[inline(always)]
+    #[must_use]
+    pub const fn hysteresis(limit: usize, superslab_bytes: usize) -> usize {
+        let most = limit / 4 * 3;
+        if superslab_bytes < most { superslab_bytes } else { most }
+    }
 }
 
 impl Default for Dials {

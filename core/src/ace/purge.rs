@@ -25,8 +25,6 @@ const FORESIGHT: u64 = 8;
 const IDLE_MS: u64 = 1000;
 /// Less than this is not worth a call.
 const LEAST: u64 = 1 << 20;
-/// A purge goes so far below the limit, so that it gives back long runs, but keeps a quarter of a small limit.
-const BELOW: u64 = 4 << 20;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -101,15 +99,15 @@ impl Purge {
     /// Gives back what exceeds the limit when it is no longer in motion.
     fn shed(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
         let (dirty, low) = (seen.levels.dirty_bytes, seen.levels.dirty_low_bytes);
-        let limit = dials.dirty_limit(used(seen)) as u64;
+        let limit = dials.dirty_limit(used(seen));
         let stands = dirty.abs_diff(self.dirty) < LEAST && dirty.saturating_sub(low) < LEAST;
         let before = self.still_ms;
         self.still_ms =
-            if stands && dirty > limit { before.saturating_add(seen.span_ms) } else { 0 };
+            if stands && dirty > limit as u64 { before.saturating_add(seen.span_ms) } else { 0 };
         // Once: memory that the system does not take (it may be locked) is not offered for ever.
         if before < STILL_MS && self.still_ms >= STILL_MS {
-            let keep = limit - BELOW.min(limit / 4 * 3);
-            orders.give(Act::Purge(to_kib(keep)), Reason::Unneeded);
+            let keep = limit - Dials::hysteresis(limit, seen.superslab_bytes);
+            orders.give(Act::Purge(to_kib(keep as u64)), Reason::Unneeded);
         }
     }
 
@@ -229,6 +227,7 @@ mod tests {
         fn new() -> Self {
             let mut seen = Seen::new();
             seen.now_ms = 1000;
+            seen.superslab_bytes = 4 << 20;
             seen.levels.committed_bytes = 1024 * MIB;
             Self { purge: Purge::new(), dials: Dials::new(), seen }
         }

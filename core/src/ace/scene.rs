@@ -4,7 +4,7 @@ use super::{Act, Order, Orders, Policy, Seen};
 use crate::{dials::Dials, size_class::SizeClass};
 use heapless::Vec;
 
-/// A quiet turn of 20 ms in a heap of one thread, whose magazines are as large as a host's.
+/// A quiet turn of 20 ms in a heap of one thread, whose magazines and superslabs are as large as a host's.
 pub fn scene() -> Seen {
     let mut seen = Seen { now_ms: 1000, span_ms: 20, ..Seen::new() };
     for class in SizeClass::all() {
@@ -12,6 +12,7 @@ pub fn scene() -> Seen {
         seen.rooms[class.index()] = ((512 << 10) / class.bytes()).min(most) as u8;
     }
     seen.slots = 127;
+    seen.superslab_bytes = 4 << 20;
     seen.levels.threads = 1;
     seen
 }

@@ -17,6 +17,8 @@ pub struct Seen {
     pub rooms: [u8; SizeClass::COUNT],
     /// Blocks that a magazine of any class may hold.
     pub slots: u8,
+    /// Bytes of a superslab.
+    pub superslab_bytes: usize,
     /// How things stand.
     pub levels: Levels,
     /// Threads that got a heap since the last turn.
@@ -54,6 +56,7 @@ impl Seen {
                 SizeClass::COUNT],
             rooms: [0; SizeClass::COUNT],
             slots: 0,
+            superslab_bytes: 0,
             levels: Levels::NONE,
             began: 0,
             ended: 0,

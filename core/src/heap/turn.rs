@@ -175,6 +175,7 @@ fn gather<P: Platform>(
         seen.rooms[class.index()] = shape_of::<P::Geometry>(class).magazine;
     }
     seen.slots = P::Geometry::MAGAZINE_SLOTS as u8 - 1;
+    seen.superslab_bytes = P::Geometry::SUPERSLAB;
     let mut counts = shared.board.take();
     if let Some(mut pool) = shared.lock() {
         let first = seen.span_ms == 0 && *pool_told == [0; COUNTERS];

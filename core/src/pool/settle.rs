@@ -2,7 +2,7 @@
 //! Verbs: settle, purge. Floor: 1st.
 
 use super::{Locked, Pool, Shared, promote};
-use crate::{geometry::Geometry, pages::PageProvider, platform::Platform};
+use crate::{dials::Dials, geometry::Geometry, pages::PageProvider, platform::Platform};
 
 impl<P: Platform> Locked<'_, P> {
     /// Gives memory back if there is more dirty free memory than the dials and experience allow.
@@ -12,9 +12,7 @@ impl<P: Platform> Locked<'_, P> {
         }
         let (used, dirty) = (self.used_bytes(), self.dirty_bytes());
         let mut limit = self.shared.dials.dirty_limit(used);
-        // A superslab's worth below the limit, so that a call gives back long runs and the next one is not
-        // soon; but not all of a small limit.
-        let step = P::Geometry::SUPERSLAB.min(limit / 4 * 3);
+        let step = Dials::hysteresis(limit, P::Geometry::SUPERSLAB);
         let mut told = 0;
         if dirty > limit && self.shared.seat.is_attended() {
             // To threads it is as if it had gone, and as often as it would have.
@@ -28,7 +26,7 @@ impl<P: Platform> Locked<'_, P> {
         }
         self.dirty_told = told;
         if dirty > limit {
-            self.purge_to(limit - P::Geometry::SUPERSLAB.min(limit / 4 * 3));
+            self.purge_to(limit - Dials::hysteresis(limit, P::Geometry::SUPERSLAB));
         }
     }
 
