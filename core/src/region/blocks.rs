@@ -87,10 +87,10 @@ impl<S: Scale> Ground<S> {
             return odd & 0b111 == 0 || odd & 0b110 == 0 && self.size_before(block) != MARK;
         }
         // Whether there is a 1 before is anybody's guess, and a processor's wrong guess is dearer than to look. Where
-        // there is none the program's bytes are, which are not the heap's to read: then it looks at a bin's head.
+        // there is none the program's bytes are, which are not the heap's to read: then it looks at the head of a
+        // bin, which is no mark, for no block has that number.
         let ends = (bits & 1).wrapping_neg();
-        let marked = self.follow((Self::link_of(block) - 1) & ends) == MARK;
-        odd & (0b110 | usize::from(marked)) == 0
+        odd & 0b110 == 0 && self.follow((Self::link_of(block) - 1) & ends) != MARK
     }
 
     /// Puts a live block into the cache for so many granules, if there is room.
