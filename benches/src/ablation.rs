@@ -23,6 +23,8 @@ const POOL: (&str, &str) = ("ACE_ROUTE", "pool-only");
 /// No superslab is drained, and nothing is given back.
 const KEEP: (&str, &str) = ("ACE_DIALS", "drain_permille=0,dirty_floor_kib=1073741824");
 const ONE: (&str, &str) = ("ACE_DIALS", "refill_max=1");
+/// Budgets that are never short: no class is asked for the room that its magazines grew to.
+const ROOM: (&str, &str) = ("ACE_DIALS", "cap_thread_kib=1048576,cap_process_kib=1073741824");
 /// No depot of a sleeping thread is emptied.
 const IDLE: (&str, &str) = ("ACE_DIALS", "idle_ms=0");
 const BARE: (&str, &str) =
@@ -45,6 +47,7 @@ static ROWS: &[Allocator] = &[
     part("off-release", &[WATCH, OFF, KEEP], "ACE off, no tiering, no memory given back"),
     part("tune-refill", &[WATCH, TUNE, ONE], "magazines refilled with one block a time"),
     part("off-refill", &[WATCH, OFF, ONE], "ACE off, magazines refilled with one block a time"),
+    part("tune-shrink", &[WATCH, TUNE, ROOM], "magazines that grew never shrink"),
     part("tune-idle-trim", &[WATCH, TUNE, IDLE], "depots of sleeping threads are left alone"),
     part("bare", &[WATCH, OFF, BARE], "ACE, tiering, release and refill in batches off together"),
     placed(PLACED, "ace-table", "prefixes in tables beside the heap, as deployed; no ACE"),
