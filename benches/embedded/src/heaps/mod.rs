@@ -61,6 +61,7 @@ heaps! {
     "ace-mini" => ace::AceMini, "LockedHeap, Mini", "spin";
     "ace-micro" => ace::AceMicro, "LockedHeap, Micro", "spin";
     "ace-cores" => cores::AceCores, "CoreHeap", "per core";
+    "ace-cores-compact" => cores::AceCoresCompact, "CoreHeap", "per core";
     "talc" => talc::Talc, "talc 5.1.1", "spin";
     "rlsf" => tlsf::Rlsf, "rlsf 0.2.3", "spin";
     "linked-list" => list::LinkedList, "linked_list_allocator 0.10.6", "spin";
