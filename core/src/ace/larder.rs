@@ -7,8 +7,8 @@
 //! The caches of a region may hold a share of what is free. A request that would be refused empties them and halves
 //! their share at once, which is no turn's to wait for: what is kept as it is can't join what is free beside it, and
 //! that may be why there was no room. They get twice the share when they turn much away while memory abounds; and
-//! they are emptied when the region has been idle. A share that led to a refusal is not tried again until several
-//! times as many turns have passed, so shares settle.
+//! they are emptied when the region has been idle. A share that led to a refusal is tried again after twice as
+//! many turns each time, so shares settle.
 
 use super::Reason;
 
@@ -81,7 +81,7 @@ impl Larder {
             emptied: true,
             denied: false,
             wait: 0,
-            penalty: 4,
+            penalty: 2,
         }
     }
 
@@ -94,7 +94,7 @@ impl Larder {
     /// A request found no room: half the share, at once.
     pub fn deny(&mut self) {
         self.wait = self.penalty;
-        self.penalty = self.penalty.saturating_mul(4);
+        self.penalty = self.penalty.saturating_mul(2);
         if self.share < Self::LEAST {
             self.share += 1;
             self.denied = true;
@@ -179,7 +179,7 @@ mod tests {
         }
         let gaps: Vec<_> = tries.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert!(gaps.windows(2).all(|pair| pair[1] > pair[0]), "{gaps:?}");
-        assert!(tries.len() < 10, "{tries:?}");
+        assert!(tries.len() < 12, "{tries:?}");
     }
 
     #[test]
@@ -209,7 +209,7 @@ mod tests {
             }
             waits.push(waited);
         }
-        assert_eq!(waits, [4, 16, 64, 256]);
+        assert_eq!(waits, [2, 4, 8, 16]);
         larder.ease(2);
         assert_eq!(larder.share(), 2, "not beyond what it began with");
     }
