@@ -1,4 +1,4 @@
-//! The shape of a heap, fixed at compile time. Floor: cellar.
+//! The shape of a heap, fixed at compile time. Floor: ground.
 //!
 //! A heap is one reserved range, cut into *units*: the grain of the route table and the smallest slab.
 //! A *slab* is 1, 2 or 4 units of blocks of one size class; a *superslab* is up to 64 units that slabs

@@ -1,4 +1,4 @@
-//! Huge blocks: each one a region of its own, straight from the provider. Floor: 2nd.
+//! Huge blocks: each one a region of its own, straight from the provider. Floor: 1st.
 //! This file keeps the account of them; everything here happens under the pool's lock.
 //!
 //! A block has no header, so an open-addressing table maps its address to its length. The table lives

@@ -1,4 +1,4 @@
-//! Where every byte and every block of a heap is, and whether the sums come out. Floor: roof.
+//! Where every byte and every block of a heap is, and whether the sums come out. Floor: window.
 //!
 //! [`crate::Heap::stats`] tells what counters say; a ledger is what a walk over the tables finds, held
 //! against those counters. It is taken under the pool's lock.

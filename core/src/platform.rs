@@ -1,5 +1,5 @@
 //! What a platform owes the heap: its geometry, pages, threads, lock, and what to do about misuse.
-//! Floor: roof. The one type parameter of the house is `Heap<P: Platform>`.
+//! Floor: ground. The one type parameter of the house is `Heap<P: Platform>`.
 
 use crate::{ace::Turn, geometry::Geometry, pages::PageProvider, tiny::Front};
 pub use crate::{

@@ -1,4 +1,4 @@
-//! What the route table says of a unit: whose it is and of which class. Floor: cellar.
+//! What the route table says of a unit: whose it is and of which class. Floor: ground.
 
 use crate::size_class::SizeClass;
 

@@ -1,4 +1,4 @@
-//! One slab: a run of equal blocks and the bitmap of those that are free. Floor: ground.
+//! One slab: a run of equal blocks and the bitmap of those that are free. Floor: 1st.
 //!
 //! Invariants:
 //! * B1 A bit is set exactly while its block is free and in no magazine, depot or chunk.

@@ -1,5 +1,5 @@
 //! Runs of units: best fit, coalescing, and which free units still hold memory of the system.
-//! Floor: 2nd. Everything here happens under the pool's lock.
+//! Floor: 1st. Everything here happens under the pool's lock.
 //!
 //! Free runs are kept in bins by length (exact up to 64 units, then one bin a doubling). The first and
 //! last record of every run say what it is, so neighbours are found without a search:

@@ -1,4 +1,4 @@
-//! A snapshot of what a heap holds and did, for reports and tests. Floor: roof.
+//! A snapshot of what a heap holds and did, for reports and tests. Floor: window.
 //!
 //! Counts of other threads are read while they run: each number is true of some recent moment, the
 //! sum of them need not be.

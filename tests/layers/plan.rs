@@ -1,6 +1,7 @@
 //! The plan of the house: which room of the core lies above which, and what may be imported from where.
 
-/// Core's rooms from the cellar to the roof. A room imports only from rooms above it in this list.
+/// Core's rooms from the cellar to the roof; the floors are those of the files' first lines and of
+/// `docs/ARCHITECTURE.md`. A room imports only from rooms above it in this list.
 pub const PLAN: &[&str] = &[
     // cellar
     "size_class",
@@ -61,12 +62,12 @@ pub const PLAN: &[&str] = &[
     "region/turn",
     "region/locked",
     "region",
-    // ground: what one slab is, and where things lie
+    // ground: the shape of a heap, what describes a slab, what a platform owes
     "prefix",
     "geometry",
     "route",
     "platform",
-    // ground, continued: the reservation and what it is cut into
+    // 1st: the reservation and what it is cut into
     "arena",
     "arena/commit",
     "span",
@@ -77,7 +78,7 @@ pub const PLAN: &[&str] = &[
     "outbox",
     "stray",
     "huge",
-    // first floor
+    // 1st, continued: what threads share
     "pool",
     "pool/chunks",
     "pool/interrupts",
@@ -85,7 +86,7 @@ pub const PLAN: &[&str] = &[
     "pool/promote",
     "pool/settle",
     "pool/slabs",
-    // second floor
+    // 2nd: what a thread has
     "tiny/hot",
     "tiny/pace",
     "tiny/begin",
@@ -94,8 +95,9 @@ pub const PLAN: &[&str] = &[
     "tiny/remote",
     "tiny/visit",
     "tiny",
-    // third floor and roof
+    // 3rd
     "gate",
+    // roof
     "heap",
     "heap/addresses",
     "heap/audit",

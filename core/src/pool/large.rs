@@ -1,4 +1,4 @@
-//! Large blocks (runs of units) and huge ones (regions of the provider). Floor: 2nd.
+//! Large blocks (runs of units) and huge ones (regions of the provider). Floor: 1st.
 
 use super::{Locked, Shared};
 use crate::{

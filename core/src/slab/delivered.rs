@@ -1,4 +1,4 @@
-//! Blocks that somebody else than the owner put back into their slab (B4). Floor: ground.
+//! Blocks that somebody else than the owner put back into their slab (B4). Floor: 1st.
 //!
 //! A visitor of the owner's heap may write the bitmap, but not the words of live bits: the owner's HOT may be
 //! at them. So the bits of delivered blocks stay set, and the slab counts them, until the owner comes by.
