@@ -1,80 +1,92 @@
-//! ACE-Alloc's core: a memory allocator without an operating system.
+//! A memory allocator without an operating system: for firmware, for kernels, and for what has pages and
+//! threads.
+//!
+//! # Which heap
+//!
+//! | you have | take | you write |
+//! |---|---|---|
+//! | some memory: a microcontroller, early boot, WebAssembly | [`LockedHeap`] | nothing, or a lock |
+//! | the same, for one caller at a time | [`RegionHeap`] | nothing |
+//! | a kernel with several CPUs, from 1 MiB | [`CoreHeap`] | [`CoreId`]: which CPU runs |
+//! | pages and threads | [`Heap`] | a [`Platform`]: pages, threads, a lock ([example](platform)) |
+//! | memory that the CPU can't touch | [`AddressHeap`] | a [`Platform`] whose pages aren't `TOUCHABLE` |
+//!
+//! On Linux nothing is left to write: `ace-alloc-linux` is a [`Heap`] with its platform, for
+//! `#[global_allocator]` and for `LD_PRELOAD`.
+//!
+//! # A global allocator
+//!
+//! ```ignore-windows,ignore-apple
+//! use ace_alloc::LockedHeap;
+//! use core::mem::MaybeUninit;
+//!
+//! #[global_allocator]
+//! static HEAP: LockedHeap = LockedHeap::empty();
+//! static mut MEMORY: [MaybeUninit<u8>; 64 << 10] = [MaybeUninit::uninit(); 64 << 10];
+//!
+//! /// Called once, before the first request.
+//! fn start() {
+//!     // SAFETY: nobody else uses the array, and this is called once.
+//!     HEAP.claim_static(unsafe { &mut *(&raw mut MEMORY) }).expect("enough for a heap");
+//! }
+//! # // Firmware calls it first thing in its `main`. On a host the runtime allocates before that.
+//! # #[used]
+//! # #[unsafe(link_section = ".init_array")]
+//! # static START: extern "C" fn() = { extern "C" fn call() { start() } call };
+//! # fn main() {
+//! #     let squares: Vec<String> = (0..100).map(|n| (n * n).to_string()).collect();
+//! #     assert_eq!(squares[12], "144");
+//! #     assert!(HEAP.stats().live > 100 * 24);
+//! # }
+//! ```
+//!
+//! Where the memory is known by its address, as from a linker script or a memory map, it is
+//! `unsafe { HEAP.claim(start, bytes) }`, once for each range. Where interrupt handlers allocate as well, the
+//! lock must keep them out: `LockedHeap<CriticalSectionLock>`.
+//!
+//! # Features
+//!
+//! | feature | what it does |
+//! |---|---|
+//! | `allocator-api2-02`, `-03`, `-04` | `Allocator` of that version of `allocator-api2`, for references to heaps |
+//! | `critical-section` | `CriticalSectionLock`: a lock that is a critical section of the target |
+//! | `portable-atomic` | for targets without compare-and-swap: atomics of that crate, which is told how to make them |
+//! | `small-code` | region heaps in half the code, some dozen instructions slower a call |
+//! | `unchecked` | [`Heap`] and [`CoreHeap`] leave out the check of each free, and notice double frees late |
+//!
+//! None is on by default.
+//!
+//! # What a mistake does
+//!
+//! A second free, a free inside a block and a foreign pointer are noticed and reported: to
+//! [`region::Scale::misuse`], [`CoreId::misuse`] or [`Platform::misuse`]. A free with another layout than the
+//! block's is believed by region heaps. Lack of memory is a null pointer.
+//!
+//! In [`Heap`], and in [`CoreHeap`] within the first region that it claimed, free state lies outside the blocks: in
+//! magazines, chunks and bitmaps. Freed blocks are neither read nor written, so a program that writes to one
+//! doesn't harm the heap. The exceptions are blocks that an interrupt handler couldn't put back, and those that
+//! another thread freed when there was no page left to note them: they are linked through their first word.
+//! Region heaps, for which that would take too much memory, keep links in free blocks; unless a scale is
+//! [`Bounded`](region::Bounded) they are checked before they are followed.
+//!
+//! # Inside
 //!
 //! ```text
-//!  heap            the front door: malloc, free, realloc, statistics; or addresses alone
-//!  gate            what is this pointer? decided once
-//!  tiny            hot: pop, push | warm: refill, flush | cold: adopt, publish, drain | remote: send | visit
-//!  pool            slabs without a thread, warm slabs, large and huge blocks; one lock
-//!  span superslab  runs of units | what slabs are carved from, and its tiers
-//!  outbox chunk    parcels of free blocks
-//!  slab prefix     equal blocks and the bitmap of free ones | 32 bytes that describe them
-//!  arena           the reserved range and the tables beside it
-//!  size_class geometry pages address sync       used by all
-//!  region          beside all this: the heap over regions of memory, for where there are no pages
-//!  protocol        lock-free kernels: inbox, live, parking, tier, turnstile
-//!  meter dials     what WARM and COLD did | what may be turned
-//! ```
-//!
-//! Free state lives outside the blocks: magazines, chunks and bitmaps. A freed block is neither read nor
-//! written, so a program's stray writes can't harm the heap, and a second free of a block is noticed.
-//!
-//! A platform implements [`Platform`] and makes a `static` [`Heap`]; `ace-alloc-linux` is one. The
-//! smallest is a static array and one thread:
-//!
-//! ```
-//! use ace_alloc::{
-//!     Front, Heap, Misuse, OutOfPages, PageProvider, Platform, Purged, Region, SpinLock, Threads,
-//!     geometry::Small,
-//! };
-//! use core::{cell::UnsafeCell, ptr::NonNull};
-//!
-//! #[repr(align(65536))]
-//! struct Memory(UnsafeCell<[u8; 4 << 20]>);
-//! // SAFETY: only the heap touches it, and the heap guards it.
-//! unsafe impl Sync for Memory {}
-//! static MEMORY: Memory = Memory(UnsafeCell::new([0; 4 << 20]));
-//!
-//! struct Board;
-//!
-//! // SAFETY: `reserve` succeeds once a heap, with memory that is zero and nobody else's.
-//! unsafe impl PageProvider for Board {
-//!     const PAGE: usize = 4096;
-//!     fn reserve(&self, bytes: usize, align: usize) -> Result<Region, OutOfPages> {
-//!         let start = NonNull::new(MEMORY.0.get().cast()).ok_or(OutOfPages)?;
-//!         if bytes > 4 << 20 || align > 65536 { Err(OutOfPages) } else { Ok(Region { start, bytes }) }
-//!     }
-//!     unsafe fn commit(&self, _: Region) -> Result<(), OutOfPages> { Ok(()) }
-//!     unsafe fn purge(&self, _: Region) -> Purged { Purged::Kept }
-//!     unsafe fn release(&self, _: Region) {}
-//! }
-//!
-//! struct OneFront(UnsafeCell<Front>);
-//! // SAFETY: there is one thread.
-//! unsafe impl Sync for OneFront {}
-//! static FRONT: OneFront = OneFront(UnsafeCell::new(Front::EMPTY));
-//!
-//! // SAFETY: one thread, one front, which never moves.
-//! unsafe impl Threads for Board {
-//!     const INIT: Self = Board;
-//!     fn front(&self) -> NonNull<Front> { NonNull::new(FRONT.0.get()).expect("a static has an address") }
-//!     fn on_first_use() -> bool { true }
-//! }
-//!
-//! impl Platform for Board {
-//!     type Geometry = Small;
-//!     type Pages = Board;
-//!     type Threads = Board;
-//!     type Lock = SpinLock;
-//!     fn misuse(misuse: Misuse) { panic!("{:#x}: {}", misuse.address, misuse.kind.reason()) }
-//! }
-//!
-//! static HEAP: Heap<Board> = Heap::new(Board);
-//!
-//! let block = HEAP.malloc(100);
-//! assert!(!block.is_null() && block.addr() % 16 == 0);
-//! // SAFETY: the block is live and not used afterwards.
-//! unsafe { HEAP.free(block) };
-//! assert!(HEAP.malloc(64 << 20).is_null(), "more than there is");
+//!  cores            a heap for a kernel's CPUs: a front for each, and one for its interrupt handlers
+//!  heap             the front door: malloc, free, realloc, statistics; or addresses alone
+//!  gate             what is this pointer? decided once
+//!  tiny             hot: pop, push | warm: refill, flush | cold: adopt, publish, drain | remote: send | visit
+//!  pool             slabs without a thread, warm slabs, large and huge blocks; one lock
+//!  outbox chunk     parcels of free blocks
+//!  slab superslab   equal blocks and the bitmap of free ones | what slabs are carved from, and its tiers
+//!  span arena       runs of units | the reserved range and the tables beside it
+//!  prefix route     32 bytes that describe a slab | whose a unit is
+//!  geometry platform   the shape of a heap | what a platform owes it
+//!  region           annex: the heap over regions of memory, for where there are no pages
+//!  ace seat         garden: policies that tune a heap while it runs | their state, and whose turn it is
+//!  meter dials      what WARM and COLD did | what may be turned
+//!  protocol         lock-free kernels: hatch, inbox, live, pair, parking, tier, turnstile
+//!  size_class address pages sync       used by all
 //! ```
 
 #![no_std]

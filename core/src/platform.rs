@@ -1,5 +1,64 @@
 //! What a platform owes the heap: its geometry, pages, threads, lock, and what to do about misuse.
 //! Floor: ground. The one type parameter of the house is `Heap<P: Platform>`.
+//!
+//! A platform implements [`Platform`] and makes a `static` [`Heap`](crate::Heap); `ace-alloc-linux` is one.
+//! The smallest is a static array and one thread:
+//!
+//! ```
+//! use ace_alloc::{
+//!     Front, Heap, Misuse, OutOfPages, PageProvider, Platform, Purged, Region, SpinLock, Threads,
+//!     geometry::Small,
+//! };
+//! use core::{cell::UnsafeCell, ptr::NonNull};
+//!
+//! #[repr(align(65536))]
+//! struct Memory(UnsafeCell<[u8; 4 << 20]>);
+//! // SAFETY: only the heap touches it, and the heap guards it.
+//! unsafe impl Sync for Memory {}
+//! static MEMORY: Memory = Memory(UnsafeCell::new([0; 4 << 20]));
+//!
+//! struct Board;
+//!
+//! // SAFETY: `reserve` succeeds once a heap, with memory that is zero and nobody else's.
+//! unsafe impl PageProvider for Board {
+//!     const PAGE: usize = 4096;
+//!     fn reserve(&self, bytes: usize, align: usize) -> Result<Region, OutOfPages> {
+//!         let start = NonNull::new(MEMORY.0.get().cast()).ok_or(OutOfPages)?;
+//!         if bytes > 4 << 20 || align > 65536 { Err(OutOfPages) } else { Ok(Region { start, bytes }) }
+//!     }
+//!     unsafe fn commit(&self, _: Region) -> Result<(), OutOfPages> { Ok(()) }
+//!     unsafe fn purge(&self, _: Region) -> Purged { Purged::Kept }
+//!     unsafe fn release(&self, _: Region) {}
+//! }
+//!
+//! struct OneFront(UnsafeCell<Front>);
+//! // SAFETY: there is one thread.
+//! unsafe impl Sync for OneFront {}
+//! static FRONT: OneFront = OneFront(UnsafeCell::new(Front::EMPTY));
+//!
+//! // SAFETY: one thread, one front, which never moves.
+//! unsafe impl Threads for Board {
+//!     const INIT: Self = Board;
+//!     fn front(&self) -> NonNull<Front> { NonNull::new(FRONT.0.get()).expect("a static has an address") }
+//!     fn on_first_use() -> bool { true }
+//! }
+//!
+//! impl Platform for Board {
+//!     type Geometry = Small;
+//!     type Pages = Board;
+//!     type Threads = Board;
+//!     type Lock = SpinLock;
+//!     fn misuse(misuse: Misuse) { panic!("{:#x}: {}", misuse.address, misuse.kind.reason()) }
+//! }
+//!
+//! static HEAP: Heap<Board> = Heap::new(Board);
+//!
+//! let block = HEAP.malloc(100);
+//! assert!(!block.is_null() && block.addr() % 16 == 0);
+//! // SAFETY: the block is live and not used afterwards.
+//! unsafe { HEAP.free(block) };
+//! assert!(HEAP.malloc(64 << 20).is_null(), "more than there is");
+//! ```
 
 use crate::{ace::Turn, geometry::Geometry, pages::PageProvider, tiny::Front};
 pub use crate::{
