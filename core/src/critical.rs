@@ -22,7 +22,10 @@ unsafe impl RawMutex for CriticalSectionLock {
     type GuardMarker = GuardNoSend;
 
     fn lock(&self) {
-        assert!(self.try_lock(), "who has the lock waits for it");
+        assert!(
+            self.try_lock(),
+            "the holder of this lock asks for it again: does an out-of-memory or panic handler allocate?"
+        );
     }
 
     fn try_lock(&self) -> bool {

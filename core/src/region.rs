@@ -46,6 +46,24 @@ use scale::GRANULE;
 /// scale), and what rounding to eight bytes takes, 16 at least. Time: a constant number of steps a region, but
 /// for a request that a scale which is not [`Bounded`] would otherwise have to refuse: it then empties the
 /// caches and looks at every free block. [`Micro`] always looks through the blocks of a bin.
+///
+/// ```
+/// use ace_alloc::{RegionHeap, region::Mini};
+/// use core::{alloc::Layout, mem::MaybeUninit};
+///
+/// let mut memory = [MaybeUninit::<u8>::uninit(); 16 << 10];
+/// let mut heap = RegionHeap::<Mini>::empty();
+/// // SAFETY: the memory is the heap's alone, and outlives it and its blocks.
+/// let usable = unsafe { heap.claim(memory.as_mut_ptr().cast(), memory.len()) };
+/// assert!(usable.is_ok_and(|bytes| bytes > 15 << 10));
+///
+/// let layout = Layout::new::<[u64; 5]>();
+/// let block = heap.allocate(layout).expect("there is room");
+/// assert_eq!(heap.stats().live, 40);
+/// // SAFETY: the block has this layout, and is not used afterwards.
+/// unsafe { heap.deallocate(block, layout) };
+/// assert!(heap.allocate(Layout::new::<[u64; 2048]>()).is_none(), "more than there is");
+/// ```
 #[derive(Debug)]
 pub struct RegionHeap<S: Scale> {
     first: Option<Ground<S>>,
@@ -207,7 +225,9 @@ impl<S: Scale> RegionHeap<S> {
         })
     }
 
-    /// Frees a block. What is not a live block of the heap is reported through [`Scale::misuse`].
+    /// Frees a block. What is not the start of a live block of this heap is reported through
+    /// [`Scale::misuse`]. The size is believed: nothing but the layout tells it, so a free with another one
+    /// corrupts the heap, or leaks a part of the block, without a report.
     ///
     /// # Safety
     /// `block` was allocated with a layout of this size by this heap, and the caller gives it up.

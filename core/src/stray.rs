@@ -1,8 +1,9 @@
 //! Freed blocks that found no chunk to travel home in: a list through their own first words. Floor: 1st.
 //!
 //! Only for the hour when not one page is to be had for a chunk; a block that could not be sent would be
-//! lost then. It is the one place that writes into freed blocks, so what is read back is checked as if a
-//! stranger had handed it in, and links are kept in a form that zeroes, ones and addresses don't have.
+//! lost then. Beside `pool/interrupts`, whose blocks wait for a moment only, it is the one place of a heap
+//! with slabs that writes into freed blocks. What is read back is checked as if a stranger had handed it
+//! in, and links are kept in a form that zeroes, ones and addresses don't have.
 
 use crate::{
     arena::{Arena, CHECKED, Entry},

@@ -44,7 +44,8 @@ pub unsafe trait CoreId: 'static {
         None
     }
 
-    /// A program's mistake that the heap noticed: see [`crate::Platform::misuse`].
+    /// A program's mistake that the heap noticed: see [`crate::Platform::misuse`]. A lock of the heap may be
+    /// held, so neither this nor a panic handler that it reaches may call the heap.
     ///
     /// # Panics
     /// Always, unless a kernel has its own way.

@@ -21,8 +21,36 @@ pub type OutOfMemory<S> = fn(&mut RegionHeap<S>, Layout) -> bool;
 
 /// A [`RegionHeap`] for many callers: one lock around each call. Usually a `static`.
 ///
-/// `L` must fit the callers: [`SpinLock`] for threads and CPUs that are not interrupted by others of this heap's
-/// callers; a lock that masks interrupts where interrupt handlers allocate.
+/// `L` must fit the callers: [`SpinLock`] for threads and CPUs that are not interrupted by others of this
+/// heap's callers; a lock that masks interrupts where interrupt handlers allocate.
+///
+/// `S` must fit the memory. The default, [`Wide`], is for regions from 128 KiB; below that take
+/// [`Mini`](super::Mini), and below 8 KiB [`Micro`](super::Micro). Of a region of 4 KiB blocks can have 1,448,
+/// 3,448 and 3,808 bytes, and the smallest regions have 2,640, 608 and 240 (where words have 64 bits).
+///
+/// A program's mistake is reported through [`Scale::misuse`], which panics, while the heap is locked: a panic
+/// handler that allocates from this heap then waits for ever with [`SpinLock`], and panics again with
+/// `CriticalSectionLock`. The layout of a free is believed: see [`RegionHeap::deallocate`].
+///
+/// With a feature `allocator-api2-…` a reference to it is an `Allocator`, for collections in a region:
+///
+#[cfg_attr(feature = "allocator-api2-04", doc = "```")]
+#[cfg_attr(not(feature = "allocator-api2-04"), doc = "```ignore")]
+/// # use allocator_api2_04 as allocator_api2;
+/// use ace_alloc::{LockedHeap, SpinLock, region::Mini};
+/// use allocator_api2::vec::Vec;
+/// use core::mem::MaybeUninit;
+///
+/// let mut memory = [MaybeUninit::<u8>::uninit(); 4096];
+/// let heap: LockedHeap<SpinLock, Mini> = LockedHeap::empty();
+/// // SAFETY: the memory is the heap's alone, and outlives it.
+/// unsafe { heap.claim(memory.as_mut_ptr().cast(), memory.len()) }.expect("enough for a region");
+///
+/// let mut samples = Vec::with_capacity_in(100, &heap);
+/// samples.extend(0_u32..100);
+/// assert_eq!(samples.iter().sum::<u32>(), 4950);
+/// assert!(samples.try_reserve(10_000).is_err(), "more than the region has");
+/// ```
 #[derive(Debug)]
 pub struct LockedHeap<L: RawMutex = SpinLock, S: Scale = Wide> {
     heap: Mutex<L, RegionHeap<S>>,
