@@ -22,7 +22,7 @@
 //!
 //! #[global_allocator]
 //! static HEAP: LockedHeap = LockedHeap::empty();
-//! static mut MEMORY: [MaybeUninit<u8>; 64 << 10] = [MaybeUninit::uninit(); 64 << 10];
+//! static mut MEMORY: [MaybeUninit<u8>; 256 << 10] = [MaybeUninit::uninit(); 256 << 10];
 //!
 //! /// Called once, before the first request.
 //! fn start() {
@@ -41,8 +41,9 @@
 //! ```
 //!
 //! Where the memory is known by its address, as from a linker script or a memory map, it is
-//! `unsafe { HEAP.claim(start, bytes) }`, once for each range. Where interrupt handlers allocate as well, the
-//! lock must keep them out: `LockedHeap<CriticalSectionLock>`.
+//! `unsafe { HEAP.claim(start, bytes) }`, once for each range. Less than 128 KiB wants smaller tables:
+//! `LockedHeap<SpinLock, region::Mini>`. Where interrupt handlers allocate as well, the lock must keep them out:
+//! `LockedHeap<CriticalSectionLock>`.
 //!
 //! # Features
 //!
