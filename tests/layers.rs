@@ -3,8 +3,8 @@
 //!
 //! Changing a table here is a design change: write the reason into `docs/decisions/`.
 
-use ace_alloc_tests::house::{Source, sources};
-use std::collections::BTreeSet;
+use ace_alloc_tests::house::{Source, root, sources};
+use std::{collections::BTreeSet, fs};
 
 #[path = "layers/plan.rs"]
 mod plan;
@@ -190,6 +190,17 @@ fn files_and_functions_are_short_and_say_what_they_own() {
 #[test]
 fn no_file_leaves_work_for_later_or_reads_what_it_should_not() {
     assert_none(&word_violations(&house()));
+}
+
+/// A package holds only what is in its folder.
+#[test]
+fn packages_for_others_carry_the_licences() {
+    for package in ["core", "platform-linux", "platform-cuda"] {
+        for name in ["LICENSE-MIT", "LICENSE-APACHE"] {
+            let text = |folder: &str| fs::read_to_string(root().join(folder).join(name)).ok();
+            assert!(text("").is_some_and(|own| Some(own) == text(package)), "{package}/{name}");
+        }
+    }
 }
 
 #[test]

@@ -194,3 +194,8 @@ pub use {
     stats::Stats,
     tiny::Front,
 };
+
+/// The package's front page, whose example must compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
