@@ -1,15 +1,15 @@
-//! A memory allocator without an operating system: for firmware, for kernels, and for what has pages and
-//! threads.
+//! A memory allocator without an operating system: for firmware, for kernels, and for what has
+//! pages and threads.
 //!
 //! # Which heap
 //!
 //! | you have | take | you write |
 //! |---|---|---|
-//! | some memory: a microcontroller, early boot, WebAssembly | [`LockedHeap`] | nothing, or a lock |
+//! | memory: a microcontroller, early boot, WebAssembly | [`LockedHeap`] | nothing, or a lock |
 //! | the same, for one caller at a time | [`RegionHeap`] | nothing |
 //! | a kernel with several CPUs, from 1 MiB | [`CoreHeap`] | [`CoreId`]: which CPU runs |
-//! | pages and threads | [`Heap`] | a [`Platform`]: pages, threads, a lock ([example](platform)) |
-//! | memory that the CPU can't touch | [`AddressHeap`] | a [`Platform`] whose pages aren't `TOUCHABLE` |
+//! | pages and threads | [`Heap`] | a [`Platform`] ([example](platform)) |
+//! | memory that the CPU can't touch | [`AddressHeap`] | a [`Platform`] |
 //!
 //! On Linux nothing is left to write: `ace-alloc-linux` is a [`Heap`] with its platform, for
 //! `#[global_allocator]` and for `LD_PRELOAD`.
@@ -41,50 +41,51 @@
 //! ```
 //!
 //! Where the memory is known by its address, as from a linker script or a memory map, it is
-//! `unsafe { HEAP.claim(start, bytes) }`, once for each range. Less than 128 KiB wants smaller tables:
-//! `LockedHeap<SpinLock, region::Mini>`. Where interrupt handlers allocate as well, the lock must keep them out:
-//! `LockedHeap<CriticalSectionLock>`.
+//! `unsafe { HEAP.claim(start, bytes) }`, once for each range. Less than 128 KiB wants smaller
+//! tables: `LockedHeap<SpinLock, region::Mini>`. Where interrupt handlers allocate as well, the
+//! lock must keep them out: `LockedHeap<CriticalSectionLock>`.
 //!
 //! # Features
 //!
 //! | feature | what it does |
 //! |---|---|
-//! | `allocator-api2-02`, `-03`, `-04` | `Allocator` of that version of `allocator-api2`, for references to heaps |
+//! | `allocator-api2-02`, `-03`, `-04` | `Allocator` of that version, for references to heaps |
 //! | `critical-section` | `CriticalSectionLock`: a lock that is a critical section of the target |
-//! | `portable-atomic` | for targets without compare-and-swap: atomics of that crate, which is told how to make them |
+//! | `portable-atomic` | that crate's atomics, for targets without compare-and-swap |
 //! | `small-code` | region heaps in half the code, some dozen instructions slower a call |
-//! | `unchecked` | [`Heap`] and [`CoreHeap`] leave out the check of each free, and notice double frees late |
+//! | `unchecked` | [`Heap`] and [`CoreHeap`] don't check each call: double frees are noticed late |
 //!
 //! None is on by default.
 //!
 //! # What a mistake does
 //!
 //! A second free, a free inside a block and a foreign pointer are noticed and reported: to
-//! [`region::Scale::misuse`], [`CoreId::misuse`] or [`Platform::misuse`]. A free with another layout than the
-//! block's is believed by region heaps. Lack of memory is a null pointer.
+//! [`region::Scale::misuse`], [`CoreId::misuse`] or [`Platform::misuse`]. A free with another
+//! layout than the block's is believed by region heaps. Lack of memory is a null pointer.
 //!
-//! In [`Heap`], and in [`CoreHeap`] within the first region that it claimed, free state lies outside the blocks: in
-//! magazines, chunks and bitmaps. Freed blocks are neither read nor written, so a program that writes to one
-//! doesn't harm the heap. The exceptions are blocks that an interrupt handler couldn't put back, and those that
-//! another thread freed when there was no page left to note them: they are linked through their first word.
-//! Region heaps, for which that would take too much memory, keep links in free blocks; unless a scale is
-//! [`Bounded`](region::Bounded) they are checked before they are followed.
+//! In [`Heap`], and in [`CoreHeap`] within the first region that it claimed, free state lies
+//! outside the blocks: in magazines, chunks and bitmaps. Freed blocks are neither read nor written,
+//! so a program that writes to one doesn't harm the heap. The exceptions are blocks that an
+//! interrupt handler couldn't put back, and those that another thread freed when there was no page
+//! left to note them: they are linked through their first word. Region heaps, for which that would
+//! take too much memory, keep links in free blocks; unless a scale is [`Bounded`](region::Bounded)
+//! they are checked before they are followed.
 //!
 //! # Inside
 //!
 //! ```text
-//!  cores            a heap for a kernel's CPUs: a front for each, and one for its interrupt handlers
+//!  cores            a heap for a kernel's CPUs: a front for each, another for its handlers
 //!  heap             the front door: malloc, free, realloc, statistics; or addresses alone
 //!  gate             what is this pointer? decided once
-//!  tiny             hot: pop, push | warm: refill, flush | cold: adopt, publish, drain | remote: send | visit
+//!  tiny             hot: pop, push | warm: refill, flush | cold: adopt, publish | remote | visit
 //!  pool             slabs without a thread, warm slabs, large and huge blocks; one lock
 //!  outbox chunk     parcels of free blocks
-//!  slab superslab   equal blocks and the bitmap of free ones | what slabs are carved from, and its tiers
+//!  slab superslab   equal blocks and the bitmap of free ones | what slabs are carved from
 //!  span arena       runs of units | the reserved range and the tables beside it
 //!  prefix route     32 bytes that describe a slab | whose a unit is
 //!  geometry platform   the shape of a heap | what a platform owes it
 //!  region           annex: the heap over regions of memory, for where there are no pages
-//!  ace seat         garden: policies that tune a heap while it runs | their state, and whose turn it is
+//!  ace seat         garden: policies that tune a heap while it runs | whose turn it is
 //!  meter dials      what WARM and COLD did | what may be turned
 //!  protocol         lock-free kernels: hatch, inbox, live, pair, parking, tier, turnstile
 //!  size_class address pages sync       used by all
@@ -101,8 +102,8 @@ compile_error!(
 pub mod protocol;
 pub mod sync;
 
-// Under loom only the protocols are compiled: a static heap needs constant constructors, which loom's
-// atomics don't have.
+// Under loom only the protocols are compiled: a static heap needs constant constructors, which
+// loom's atomics don't have.
 #[cfg(not(loom))]
 pub mod ace;
 #[cfg(not(loom))]

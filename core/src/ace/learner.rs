@@ -1,14 +1,15 @@
 //! Which profile the other policies start from, learned by matches. Floor: garden.
 //!
-//! A match is three epochs of one phase: at home, away with another profile, and at home again. If the two at
-//! home agree, what was away is held against both, and the ratings (Elo's) of the two profiles move. Each
-//! phase has ratings of its own: one that comes back is known. While one plays away nothing else is tuned, and
-//! the match is called off if a request finds no memory.
+//! A match is three epochs of one phase: at home, away with another profile, and at home again. If
+//! the two at home agree, what was away is held against both, and the ratings (Elo's) of the two
+//! profiles move. Each phase has ratings of its own: one that comes back is known. While one plays
+//! away nothing else is tuned, and the match is called off if a request finds no memory.
 //!
-//! Trying costs, so it is rare. A profile is tried only where it could win: one that spends memory for time
-//! where slow paths take time, one that saves memory where some is wasted. It is tried at most
-//! [`ENOUGH`] times a phase, with pauses that double. So a steady program is left alone after a while, and one
-//! whose slow paths hardly count from the start. Who set dials to values that are no profile's is not taught.
+//! Trying costs, so it is rare. A profile is tried only where it could win: one that spends memory
+//! for time where slow paths take time, one that saves memory where some is wasted. It is tried at
+//! most [`ENOUGH`] times a phase, with pauses that double. So a steady program is left alone after
+//! a while, and one whose slow paths hardly count from the start. Who set dials to values that are
+//! no profile's is not taught.
 
 use super::{
     Orders, Profile, Reason, Seen,
@@ -23,10 +24,10 @@ const EPOCH: u32 = 6;
 const SETTLE: u8 = 2;
 /// Matches that a profile may ask for in a phase; one that it loses by far counts twice.
 pub const ENOUGH: u8 = 3;
-/// Epochs at home before the first match of a phase; doubled with each match, but not for ever: a steady
 /// A match is called off when the phase was not seen for so long.
 const ABSENT_MS: u64 = 300;
-/// program has had them all after half a minute.
+/// Epochs at home before the first match of a phase; doubled with each match, but not for ever: a
+/// steady program has had them all after half a minute.
 const PAUSE: u32 = 2;
 const DOUBLINGS: u8 = 4;
 /// Thousandths of the cost by which a match is won, and by which it is won by far.
@@ -34,7 +35,8 @@ const MARGIN: i64 = 50;
 const BY_FAR: i64 = 250;
 /// Thousandths by which the two epochs at home may differ for the match to count.
 const NOISE: i64 = 150;
-/// Parts per million of the time, weighed, that are not worth a match: 2 % of the time at equal weights.
+/// Parts per million of the time, weighed, that are not worth a match: 2 % of the time at equal
+/// weights.
 const LEAST: u64 = 10_000;
 /// Rating of a profile of which nothing is known.
 const MEAN: i32 = 1500;
@@ -62,7 +64,8 @@ struct Game {
 enum Stage {
     /// Nothing is being tried.
     Home,
-    /// This profile is; so much was the cost at home before, where the dials had been tuned to these values.
+    /// This profile is; so much was the cost at home before, where the dials had been tuned to
+    /// these values.
     Away(Profile, Epoch, [u32; DIALS]),
     /// It was; so much it cost, and home before it.
     Back(Profile, Epoch, Epoch),
@@ -113,7 +116,8 @@ impl Learner {
         self.games.last().map(|game| game.home)
     }
 
-    /// Looks at one turn. `true`: the profile was switched, so that nothing else should be tuned now.
+    /// Looks at one turn. `true`: the profile was switched, so that nothing else should be tuned
+    /// now.
     pub fn decide(&mut self, seen: &Seen, look: Look, dials: &Dials, orders: &mut Orders) -> bool {
         if !self.begun {
             self.begun = true;
@@ -189,7 +193,8 @@ impl Learner {
         let game = Game { print, ratings, played: [0; PROFILES], home: first, wait: PAUSE };
         // There is room: see above.
         let _ = self.games.push(game);
-        // The dials of the first phase are the host's, and the policies' that have begun to tune them.
+        // The dials of the first phase are the host's, and the policies' that have begun to tune
+        // them.
         !is_first && self.choose(first, dials, orders, Reason::NewPhase) || returned
     }
 

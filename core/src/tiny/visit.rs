@@ -1,13 +1,14 @@
-//! What others do in the stead of a thread that sleeps: send what waits in its outbox, bring home the blocks
-//! that wait in its inbox, and empty its depot, so that slabs that became empty serve everybody. Verb: visit.
-//! Takes the pool's lock. Floor: 2nd.
+//! What others do in the stead of a thread that sleeps: send what waits in its outbox, bring home
+//! the blocks that wait in its inbox, and empty its depot, so that slabs that became empty serve
+//! everybody. Verb: visit. Takes the pool's lock. Floor: 2nd.
 //!
-//! A visitor holds the pool's lock and is inside the heap's turnstile, which the heap's thread enters for
-//! all that it does in WARM and COLD (F5). HOT knows nothing of visits: it writes magazines, which no visitor
-//! touches, and live bits, which a visitor does not write while the thread may (see `protocol::live`).
+//! A visitor holds the pool's lock and is inside the heap's turnstile, which the heap's thread
+//! enters for all that it does in WARM and COLD (F5). HOT knows nothing of visits: it writes
+//! magazines, which no visitor touches, and live bits, which a visitor does not write while the
+//! thread may (see `protocol::live`).
 //!
-//! Mail that only its owner could deliver would keep memory from everybody as long as the owner sleeps. Two
-//! parties visit: a thread that would else have to carve a slab, at most so many parcels' worth
+//! Mail that only its owner could deliver would keep memory from everybody while the owner sleeps.
+//! Two parties visit: a thread that would else have to carve a slab, at most so many parcels' worth
 //! ([`Dial::Visits`]); and whoever wants memory back, or is told that a thread sleeps.
 
 use super::{ThreadHeap, begin::heap_record, cold, misuse, remote, warm::keeps_last};
@@ -161,7 +162,8 @@ impl<'a, P: Platform> Visit<'_, 'a, P> {
         }
     }
 
-    /// Takes in what callers sent who could not wait: their owner, a handler perhaps, may never come for it.
+    /// Takes in what callers sent who could not wait: their owner, a handler perhaps, may never
+    /// come for it.
     #[cold]
     #[inline(never)]
     fn deliver_strays(&mut self) {
@@ -211,8 +213,8 @@ impl<'a, P: Platform> Visit<'_, 'a, P> {
         true
     }
 
-    /// Has `put` put the blocks of a chunk into their slabs; those of other owners stay in it. Ends at a
-    /// block that can't have been freed, and returns how many are left then.
+    /// Has `put` put the blocks of a chunk into their slabs; those of other owners stay in it. Ends
+    /// at a block that can't have been freed, and returns how many are left then.
     fn take_home(
         &mut self,
         chunk: &Chunk<'_>,
@@ -255,7 +257,7 @@ impl<'a, P: Platform> Visit<'_, 'a, P> {
     }
 }
 
-/// Visits a heap if its thread is not busy there this moment. Whoever unlocks clears up what is left.
+/// Visits a heap if its thread is not busy there this moment. Whoever unlocks clears up the rest.
 fn visit_locked<P: Platform>(
     pool: &mut Locked<'_, P>,
     number: u32,
@@ -276,7 +278,7 @@ fn visit_locked<P: Platform>(
     (done, left)
 }
 
-/// Visits some heaps whose threads have done nothing slow since the last look: before a slab is carved.
+/// Before a slab is carved: visits some heaps whose threads did nothing slow since the last look.
 pub(super) fn visit_sleepers<P: Platform>(pool: &mut Locked<'_, P>) -> Left {
     let mut budget = pool.shared.dials.get(Dial::Visits) as usize;
     for _ in 0..LOOK.min(pool.heaps_made) {
@@ -302,8 +304,8 @@ pub(super) fn visit_sleepers<P: Platform>(pool: &mut Locked<'_, P>) -> Left {
     Left::NOTHING
 }
 
-/// Visits heap `number`, a record that was made, unless its thread is busy there or it has none: unpacks at
-/// most `budget` parcels and chunks.
+/// Visits heap `number`, a record that was made, unless its thread is busy there or it has none:
+/// unpacks at most `budget` parcels and chunks.
 pub fn visit<P: Platform>(
     shared: &Shared<P>,
     number: u32,
@@ -337,8 +339,8 @@ pub struct Asleep {
 }
 
 impl Asleep {
-    /// Whether the heap's thread is asleep and may hold something that nobody has taken from it yet. Holder
-    /// of the pool's lock only.
+    /// Whether the heap's thread is asleep and may hold something that nobody has taken from it
+    /// yet. Holder of the pool's lock only.
     fn holds_something(self, heap: &ThreadHeap) -> bool {
         let pulse = heap.pulse.get();
         if heap.watched.replace(pulse) != pulse {
@@ -350,8 +352,8 @@ impl Asleep {
             && (heap.emptied.get() != pulse || !heap.inbox.is_empty())
     }
 
-    /// Counts sleepers among the next [`WATCHED`] heaps. Asked once a turn: who did nothing between two
-    /// turns sleeps since the first.
+    /// Counts sleepers among the next [`WATCHED`] heaps. Asked once a turn: who did nothing between
+    /// two turns sleeps since the first.
     pub fn count<P: Platform>(self, shared: &Shared<P>) -> u32 {
         let Some(mut pool) = shared.lock() else { return 0 };
         pool.next_watch = if pool.heaps_made > WATCHED {
