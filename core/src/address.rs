@@ -10,8 +10,8 @@ pub const fn align_up(value: usize, align: usize) -> usize {
 /// Makes the compiler hold `pointer` in a register of its own.
 ///
 /// Left alone it folds `front + class * 8` into every access, and processors forward a store to the
-/// next load of the same word without delay only for plain `[register]` addresses: the magazine word
-/// is written by one call and read by the next (docs/decisions/0001-hot-path.md).
+/// next load of the same word without delay only for plain `[register]` addresses: the magazine
+/// word is written by one call and read by the next (docs/decisions/0001-hot-path.md).
 #[inline(always)]
 #[allow(clippy::pointers_in_nomem_asm_block, reason = "the empty template reads no memory")]
 pub fn in_register<T>(mut pointer: *const T) -> *const T {

@@ -1,19 +1,19 @@
-//! The reserved range and the tables beside it: route, live bits, prefixes, bitmaps, spans, superslabs,
-//! heaps. Floor: 1st (the registry of the house).
+//! The reserved range and the tables beside it: route, live bits, prefixes, bitmaps, spans,
+//! superslabs, heaps. Floor: 1st (the registry of the house).
 //! This file reads and writes the tables; `commit` lays them out and brings them to life.
 //!
-//! One reservation holds everything: tables first, then the blocks' units. All tables are indexed from
-//! the unit's number, so "is it ours, whose is it, which class" is one subtraction, one comparison and
-//! one load.
+//! One reservation holds everything: tables first, then the blocks' units. All tables are indexed
+//! from the unit's number, so "is it ours, whose is it, which class" is one subtraction, one
+//! comparison and one load.
 //!
 //! Invariants:
 //! * A1 Tables are committed for every unit below the committed count, for every heap whose number
 //!   was handed out; the blocks' memory likewise.
 //! * A2 Fresh tables read as zero, and zero is a valid first state of each of them.
-//! * A3 `route[unit]` is [`Entry::NONE`] unless the unit belongs to a slab with an owner, or to a large
-//!   block. An entry names heap X only while X owns the slab, and only the holder of X (its thread, or
-//!   the pool's lock while it has none) changes it; or a visitor inside X's turnstile, for a slab of which
-//!   no block is out: HOT of X's thread then finds none of its blocks live.
+//! * A3 `route[unit]` is [`Entry::NONE`] unless the unit belongs to a slab with an owner, or to a
+//!   large block. An entry names heap X only while X owns the slab, and only the holder of X (its
+//!   thread, or the pool's lock while it has none) changes it; or a visitor inside X's turnstile,
+//!   for a slab of which no block is out: HOT of X's thread then finds none of its blocks live.
 
 mod commit;
 
@@ -132,7 +132,8 @@ impl<G: Geometry> Arena<G> {
         }
     }
 
-    /// First unit of the slab of this class that `unit` belongs to: slabs are aligned to their size.
+    /// First unit of the slab of this class that `unit` belongs to: slabs are aligned to their
+    /// size.
     #[inline]
     pub fn slab_head(&self, unit: u32, units: u8) -> u32 {
         unit & !(u32::from(units) - 1)
@@ -164,7 +165,8 @@ impl<G: Geometry> Arena<G> {
             // SAFETY: capacity blocks and the tail fit the slab (geometry's class shapes).
             unsafe { self.unit_start(head).add(tail) }
         };
-        // SAFETY: A1, A2; a unit has a bit for each 16 bytes, so `capacity` bits fit; start is 8-aligned.
+        // SAFETY: A1, A2; a unit has a bit for each 16 bytes, so `capacity` bits fit; start is
+        // 8-aligned.
         unsafe { core::slice::from_raw_parts(start.cast().as_ptr(), capacity.div_ceil(64)) }
     }
 
@@ -190,8 +192,8 @@ impl<G: Geometry> Arena<G> {
         word.get() & bit != 0
     }
 
-    /// Notes that it no longer is. `false`: it was not. Owner of the slab only, and only for the start
-    /// of a block.
+    /// Notes that it no longer is. `false`: it was not. Owner of the slab only, and only for the
+    /// start of a block.
     pub fn clear_live(&self, address: usize) -> bool {
         if !CHECKED {
             return true;

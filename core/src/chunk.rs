@@ -1,8 +1,8 @@
 //! Chunks: out-of-object parcels of free blocks of one class. Floor: 1st.
 //!
 //! The unit of a thread's depot, of a message to another heap, and of the balance between threads.
-//! A chunk is half a magazine: 8 bytes of its own, then pointers. Chunks live in units of the heap that
-//! hold nothing else, and are named by number, so the lock-free protocols deal in integers.
+//! A chunk is half a magazine: 8 bytes of its own, then pointers. Chunks live in units of the heap
+//! that hold nothing else, and are named by number, so the lock-free protocols deal in integers.
 //!
 //! Invariant K1: every number that was handed out names a chunk in a committed unit of the pool's.
 
@@ -96,7 +96,8 @@ impl Chunk<'_> {
     #[inline]
     pub fn push(&self, block: *mut u8) {
         let at = self.len();
-        // SAFETY: a limit is at most CHUNK_BLOCKS, for which a chunk has room, and the caller keeps within it.
+        // SAFETY: a limit is at most CHUNK_BLOCKS, for which a chunk has room, and the caller keeps
+        // within it.
         unsafe { self.pointers.add(at).write(block) };
         self.header.blocks.publish(at as u8 + 1);
     }
@@ -106,13 +107,14 @@ impl Chunk<'_> {
         self.header.blocks.get() != self.header.copied.get()
     }
 
-    /// Copies to `other` what was added since the last copy, while the holder may be adding more; the holder
-    /// does nothing else with the chunk meanwhile. Returns the number of blocks.
+    /// Copies to `other` what was added since the last copy, while the holder may be adding more;
+    /// the holder does nothing else with the chunk meanwhile. Returns the number of blocks.
     pub fn copy_fresh(&self, other: &Chunk<'_>) -> usize {
         let (from, to) = (usize::from(self.header.copied.get()), self.header.blocks.observe());
         let count = usize::from(to) - from;
         other.begin(self.class(), count);
-        // SAFETY: `to` pointers were written before that number was published, and they stay as they are.
+        // SAFETY: `to` pointers were written before that number was published, and they stay as
+        // they are.
         unsafe { other.fill(self.pointers.add(from), count) };
         self.header.copied.set(to);
         count

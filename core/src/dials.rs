@@ -1,8 +1,8 @@
 //! The numbers that may change while the heap runs. Floor: window.
 //!
-//! Read in WARM and COLD only; written by the host's options and by ACE. Every value is clamped to its
-//! range when it is set, so readers never see one out of bounds. [`Dial`] names them all, with range and
-//! first value: options, traces, sweeps and policies speak of them by these names.
+//! Read in WARM and COLD only; written by the host's options and by ACE. Every value is clamped to
+//! its range when it is set, so readers never see one out of bounds. [`Dial`] names them all, with
+//! range and first value: options, traces, sweeps and policies speak of them by these names.
 
 use crate::{
     protocol::pair::Pair,
@@ -18,8 +18,8 @@ pub enum Route {
     TinyFirst = 0,
     /// Magazines only: a thread that can't have a heap gets no memory.
     TinyOnly = 1,
-    /// A block of the shared pool, under its lock: slowest, and nothing is put into caches. A thread that
-    /// has blocks of the class in its magazine uses those up first.
+    /// A block of the shared pool, under its lock: slowest, and nothing is put into caches. A
+    /// thread that has blocks of the class in its magazine uses those up first.
     PoolOnly = 2,
 }
 
@@ -207,8 +207,8 @@ impl Dials {
         }
     }
 
-    /// Sets the dial like [`Self::set`], for good: ACE leaves it there. For what a user asked for by name.
-    /// What ACE learns ([`Dial::DirtyLearnedKib`]) is only given a start.
+    /// Sets the dial like [`Self::set`], for good: ACE leaves it there. For what a user asked for
+    /// by name. What ACE learns ([`Dial::DirtyLearnedKib`]) is only given a start.
     pub fn pin(&self, dial: Dial, value: u32) {
         self.set(dial, value);
         if dial != Dial::DirtyLearnedKib {
@@ -271,8 +271,8 @@ impl Dials {
         share.max(floor)
     }
 
-    /// How far below `limit` a purge goes that was due because there was more: a superslab's worth, so that it gives
-    /// back long runs and the next one is not soon; but not all of a small limit.
+    /// How far below `limit` a purge goes that was due because there was more: a superslab's worth,
+    /// so that it gives back long runs and the next one is not soon; but not all of a small limit.
     #[inline(always)]
     #[must_use]
     pub const fn hysteresis(limit: usize, superslab_bytes: usize) -> usize {

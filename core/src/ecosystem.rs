@@ -1,5 +1,6 @@
-//! The heaps as other crates want them: `GlobalAlloc`, and the `Allocator` of `allocator-api2`, whose minor versions
-//! have a trait each (features `allocator-api2-02`, `-03`, `-04`). Floor: roof.
+//! The heaps as other crates want them: `GlobalAlloc`, and the `Allocator` of `allocator-api2`,
+//! whose minor versions have a trait each (features `allocator-api2-02`, `-03`, `-04`).
+//! Floor: roof.
 
 use crate::{
     cores::{CoreHeap, CoreId},
@@ -140,8 +141,8 @@ macro_rules! allocators {
             use core::{alloc::Layout, ptr::NonNull};
             use $version::alloc::{AllocError, Allocator};
 
-            // SAFETY: blocks stay valid until they are freed, whatever becomes of the reference, and equal
-            // references are of the same heap.
+            // SAFETY: blocks stay valid until they are freed, whatever becomes of the reference,
+            // and equal references are of the same heap.
             unsafe impl<$($generics)*> Allocator for &$heap {
                 #[inline]
                 fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {

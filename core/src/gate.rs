@@ -72,8 +72,8 @@ pub fn free<P: Platform>(shared: &Shared<P>, block: *mut u8) {
         Place::Nothing => report::<P>(MisuseKind::NeverAllocated, address),
         Place::Outside => {
             if !Shared::<P>::may_wait() {
-                // SAFETY: the caller of `free` gives up a block, which is memory; that it is one of ours is seen
-                // when it is taken back.
+                // SAFETY: the caller of `free` gives up a block, which is memory; that it is one of
+                // ours is seen when it is taken back.
                 return unsafe { shared.leave(start.as_ptr()) };
             }
             if !shared.free_huge(start) {
@@ -83,19 +83,22 @@ pub fn free<P: Platform>(shared: &Shared<P>, block: *mut u8) {
     }
 }
 
-/// Frees a block without the lock, and without the caller's front, which may be in use: leaves it to somebody else.
+/// Frees a block without the lock, and without the caller's front, which may be in use: leaves it
+/// to somebody else.
 #[cold]
 pub fn leave<P: Platform>(shared: &Shared<P>, start: NonNull<u8>) {
     match place(shared, start.addr().get()) {
         Place::Slab(_) => remote::leave_slab_block(shared, start.as_ptr()),
-        // SAFETY: a block is memory, and the caller gives it up; that there is one is seen when it is taken back.
+        // SAFETY: a block is memory, and the caller gives it up; that there is one is seen when it
+        // is taken back.
         Place::Large(_) | Place::Outside => unsafe { shared.leave(start.as_ptr()) },
         Place::LargeInside => report::<P>(MisuseKind::Interior, start.addr().get()),
         Place::Nothing => report::<P>(MisuseKind::NeverAllocated, start.addr().get()),
     }
 }
 
-/// Does what callers who may not wait had to leave to others. For callers who may, and hold nothing of the heap.
+/// Does what callers who may not wait had to leave to others. For callers who may, and hold nothing
+/// of the heap.
 #[cold]
 #[inline(never)]
 pub fn help<P: Platform>(shared: &Shared<P>) {
@@ -142,8 +145,8 @@ fn free_large<P: Platform>(shared: &Shared<P>, start: NonNull<u8>, unit: u32) {
     report::<P>(MisuseKind::DoubleFree, start.addr().get());
 }
 
-/// Whether the prefix in the tail of a slab agrees with the route table. The slab's superslab is pinned
-/// while we look, since a stray pointer's slab may be released under our eyes.
+/// Whether the prefix in the tail of a slab agrees with the route table. The slab's superslab is
+/// pinned while we look, since a stray pointer's slab may be released under our eyes.
 fn tail_is_sound<P: Platform>(shared: &Shared<P>, address: usize, class: SizeClass) -> bool {
     let Some(arena) = shared.arena() else { return true };
     let unit = arena.unit_of(address);
@@ -223,9 +226,10 @@ pub fn refill<P: Platform>(shared: &Shared<P>, class: SizeClass) -> *mut u8 {
     block.unwrap_or(core::ptr::null_mut())
 }
 
-/// A block of a larger class, of which there is a slab with room: where there is no memory for another slab, a block
-/// that is larger than need be is better than none. Aligned as any block of the class would be. A slab of a larger
-/// class has as many units or more, so none is carved where none could be for `class`.
+/// A block of a larger class, of which there is a slab with room: where there is no memory for
+/// another slab, a block that is larger than need be is better than none. Aligned as any block of
+/// the class would be. A slab of a larger class has as many units or more, so none is carved where
+/// none could be for `class`.
 #[cold]
 #[inline(never)]
 pub fn refill_larger<P: Platform>(shared: &Shared<P>, class: SizeClass) -> *mut u8 {

@@ -1,8 +1,8 @@
 //! The shape of a heap, fixed at compile time. Floor: ground.
 //!
-//! A heap is one reserved range, cut into *units*: the grain of the route table and the smallest slab.
-//! A *slab* is 1, 2 or 4 units of blocks of one size class; a *superslab* is up to 64 units that slabs
-//! are carved from. Presets: [`Host`], [`HostTail`], [`Medium`], [`Small`], [`Compact`].
+//! A heap is one reserved range, cut into *units*: the grain of the route table and the smallest
+//! slab. A *slab* is 1, 2 or 4 units of blocks of one size class; a *superslab* is up to 64 units
+//! that slabs are carved from. Presets: [`Host`], [`HostTail`], [`Medium`], [`Small`], [`Compact`].
 
 use crate::{prefix, size_class::SizeClass};
 
@@ -137,8 +137,8 @@ const fn class_shapes<G: Geometry + ?Sized>() -> [ClassShape; SizeClass::COUNT] 
 }
 
 const fn class_shape<G: Geometry + ?Sized>(bytes: usize) -> ClassShape {
-    // Small blocks: 64 a slab or more. Mid ones: few, in larger slabs, so that a thread that uses many
-    // classes does not hold many nearly empty slabs (docs/decisions/0002-slab-sizes.md).
+    // Small blocks: 64 a slab or more. Mid ones: few, in larger slabs, so that a thread that uses
+    // many classes does not hold many nearly empty slabs (docs/decisions/0002-slab-sizes.md).
     let units = if bytes * 64 <= G::UNIT {
         1
     } else if bytes * 32 <= 2 * G::UNIT {
@@ -190,7 +190,8 @@ impl Geometry for Host {
     const PREFIX: Placement = Placement::Table;
 }
 
-/// [`Host`] with the prefix in the slab's tail, as in the ACE-Alloc paper; for comparison and tests.
+/// [`Host`] with the prefix in the slab's tail, as in the ACE-Alloc paper; for comparison and
+/// tests.
 #[derive(Debug)]
 pub struct HostTail;
 
@@ -208,8 +209,8 @@ impl Geometry for HostTail {
     const PREFIX: Placement = Placement::SlabTail;
 }
 
-/// Heaps of 64 MiB to 64 GiB without address space to waste: 16 KiB units, 1 MiB superslabs, prefix in the slab's
-/// tail. A heap record has some 50 KiB. (Up to 1 GiB where addresses have 32 bits.)
+/// Heaps of 64 MiB to 64 GiB without address space to waste: 16 KiB units, 1 MiB superslabs, prefix
+/// in the slab's tail. A heap record has some 50 KiB. (Up to 1 GiB where addresses have 32 bits.)
 #[derive(Debug)]
 pub struct Medium;
 
@@ -227,8 +228,9 @@ impl Geometry for Medium {
     const PREFIX: Placement = Placement::SlabTail;
 }
 
-/// Heaps of about 4 MiB to 64 MiB: 4 KiB units, 64 KiB superslabs, prefixes in tables: blocks of whole powers of two
-/// fill their slabs. Eight heap records: four CPUs and their interrupt handlers.
+/// Heaps of about 4 MiB to 64 MiB: 4 KiB units, 64 KiB superslabs, prefixes in tables: blocks of
+/// whole powers of two fill their slabs. Eight heap records: four CPUs and their interrupt
+/// handlers.
 #[derive(Debug)]
 pub struct Small;
 
@@ -246,9 +248,10 @@ impl Geometry for Small {
     const PREFIX: Placement = Placement::Table;
 }
 
-/// Heaps of about 1 MiB to 4 MiB (at most 16) in memory that is never given back: 1 KiB units, 16 KiB superslabs,
-/// prefix in the slab's tail. A slab has at most 4 KiB, so that each class that is used binds little; blocks of more
-/// than 1280 bytes are runs of units, which are taken and freed under the lock. Eight heap records.
+/// Heaps of about 1 MiB to 4 MiB (at most 16) in memory that is never given back: 1 KiB units, 16
+/// KiB superslabs, prefix in the slab's tail. A slab has at most 4 KiB, so that each class that is
+/// used binds little; blocks of more than 1280 bytes are runs of units, which are taken and freed
+/// under the lock. Eight heap records.
 #[derive(Debug)]
 pub struct Compact;
 

@@ -29,8 +29,8 @@ use turn::Call;
 
 /// A heap over one platform. Usually a `static`.
 ///
-/// All methods may be called from any thread. None of them panics; lack of memory is a null pointer,
-/// after which the heap goes on working.
+/// All methods may be called from any thread. None of them panics; lack of memory is a null
+/// pointer, after which the heap goes on working.
 pub struct Heap<P: Platform> {
     shared: Shared<P>,
 }
@@ -42,8 +42,8 @@ impl<P: Platform> Heap<P> {
         Self { shared: Shared::new(pages) }
     }
 
-    /// The numbers that may change while the heap runs. Once ACE takes turns, a value that is to stay is pinned
-    /// ([`Dials::pin`]), and the two limits of a depot are better set before.
+    /// The numbers that may change while the heap runs. Once ACE takes turns, a value that is to
+    /// stay is pinned ([`Dials::pin`]), and the two limits of a depot are better set before.
     pub const fn dials(&self) -> &Dials {
         &self.shared.dials
     }
@@ -105,13 +105,14 @@ impl<P: Platform> Heap<P> {
                 block = gate::refill_larger(&self.shared, class);
             }
         }
-        // Last: a pause may call the heap, and between an empty magazine and its refill that must not be.
+        // Last: a pause may call the heap, and between an empty magazine and its refill that must
+        // not be.
         self.tick(Call::Malloc);
         block
     }
 
-    /// Out of pages: empties this thread's caches, what can be reached of the others', and the warm pool,
-    /// so that their units can serve other classes. `false`: there is not even a pool.
+    /// Out of pages: empties this thread's caches, what can be reached of the others', and the warm
+    /// pool, so that their units can serve other classes. `false`: there is not even a pool.
     #[cold]
     fn last_resort(&self) -> bool {
         if !Shared::<P>::may_wait() {
@@ -166,7 +167,8 @@ impl<P: Platform> Heap<P> {
         block
     }
 
-    /// A block of at least `bytes` bytes, aligned to `align`, a power of two; null if out of memory.
+    /// A block of at least `bytes` bytes, aligned to `align`, a power of two; null if out of
+    /// memory.
     pub fn memalign(&self, align: usize, bytes: usize) -> *mut u8 {
         if align <= 16 {
             return self.malloc(bytes);
@@ -179,8 +181,8 @@ impl<P: Platform> Heap<P> {
         }
     }
 
-    /// Frees a block. Null is fine; anything that is not a live block of this heap is reported through
-    /// [`Platform::misuse`].
+    /// Frees a block. Null is fine; anything that is not a live block of this heap is reported
+    /// through [`Platform::misuse`].
     ///
     /// # Safety
     /// The caller gives the block up.
@@ -219,8 +221,8 @@ impl<P: Platform> Heap<P> {
         self.tick(Call::Free);
     }
 
-    /// A block for `layout`; null if out of memory. Where the alignment is 8 or less the block may be
-    /// of one of the classes between multiples of 16.
+    /// A block for `layout`; null if out of memory. Where the alignment is 8 or less the block may
+    /// be of one of the classes between multiples of 16.
     ///
     /// # Safety
     /// As for `GlobalAlloc::alloc`; a layout of zero bytes is fine here.
@@ -298,9 +300,9 @@ impl<P: Platform> Heap<P> {
         gate::usable_size(&self.shared, block)
     }
 
-    /// Gives up the calling thread's heap: its caches go back to their slabs, its slabs to the pool.
-    /// For the exit hook that [`crate::Threads::on_first_use`] registered. Later calls by this thread
-    /// are served from the pool.
+    /// Gives up the calling thread's heap: its caches go back to their slabs, its slabs to the
+    /// pool. For the exit hook that [`crate::Threads::on_first_use`] registered. Later calls by
+    /// this thread are served from the pool.
     pub fn thread_exit(&self) {
         if let Some(local) = Local::current(&self.shared) {
             local.exit();
@@ -324,9 +326,9 @@ impl<P: Platform> Heap<P> {
         remote::send_shared(&self.shared);
     }
 
-    /// Empties the calling thread's caches, those of the others but for their magazines, and the warm pool,
-    /// and gives free memory back to the system until at most `keep_bytes` of it are left. Returns the bytes
-    /// given back.
+    /// Empties the calling thread's caches, those of the others but for their magazines, and the
+    /// warm pool, and gives free memory back to the system until at most `keep_bytes` of it are
+    /// left. Returns the bytes given back.
     pub fn trim(&self, keep_bytes: usize) -> usize {
         if !Shared::<P>::may_wait() {
             return 0;

@@ -1,8 +1,8 @@
 //! Huge blocks: each one a region of its own, straight from the provider. Floor: 1st.
 //! This file keeps the account of them; everything here happens under the pool's lock.
 //!
-//! A block has no header, so an open-addressing table maps its address to its length. The table lives
-//! in units of the heap and doubles when it is three quarters full.
+//! A block has no header, so an open-addressing table maps its address to its length. The table
+//! lives in units of the heap and doubles when it is three quarters full.
 
 use core::{cell::Cell, ptr::NonNull};
 
@@ -51,8 +51,8 @@ impl HugeTable {
     /// Moves the table to zeroed memory of `bytes` bytes. Returns the old place.
     ///
     /// # Safety
-    /// `start` is aligned for `HugeSlot`, all zero, and the table's alone; `bytes` is a power of two
-    /// and larger than the old table.
+    /// `start` is aligned for `HugeSlot`, all zero, and the table's alone; `bytes` is a power of
+    /// two and larger than the old table.
     pub unsafe fn rehome(&mut self, start: NonNull<u8>, bytes: usize) -> Option<NonNull<u8>> {
         let old = *self;
         self.slots = Some(start.cast());
@@ -71,7 +71,8 @@ impl HugeTable {
     fn slot(&self, at: usize) -> &HugeSlot {
         debug_assert!(at < self.capacity);
         let slots = self.slots.unwrap_or(NonNull::dangling());
-        // SAFETY: `at` < capacity, and capacity > 0 only with a table (the promise made to `rehome`).
+        // SAFETY: `at` < capacity, and capacity > 0 only with a table (the promise made to
+        // `rehome`).
         unsafe { slots.add(at).as_ref() }
     }
 
@@ -120,8 +121,8 @@ impl HugeTable {
         let mut hole = self.find(address)?;
         let bytes = self.slot(hole).bytes.get();
         let mask = self.capacity - 1;
-        // Entries behind the hole that could not stand at their home move up, so that no search ends
-        // early (backward shift deletion).
+        // Entries behind the hole that could not stand at their home move up, so that no search
+        // ends early (backward shift deletion).
         let mut at = hole;
         loop {
             at = (at + 1) & mask;

@@ -1,10 +1,10 @@
 //! Where every byte and every block of a heap is, and whether the sums come out. Floor: window.
 //!
-//! [`crate::Heap::stats`] tells what counters say; a ledger is what a walk over the tables finds, held
-//! against those counters. It is taken under the pool's lock.
+//! [`crate::Heap::stats`] tells what counters say; a ledger is what a walk over the tables finds,
+//! held against those counters. It is taken under the pool's lock.
 //!
-//! Units (and so bytes) change hands under that lock, so [`Ledger::audit_units`] holds at any time. A
-//! slab's counts are its owner's; they agree while no other thread is inside a call of the heap.
+//! Units (and so bytes) change hands under that lock, so [`Ledger::audit_units`] holds at any time.
+//! A slab's counts are its owner's; they agree while no other thread is inside a call of the heap.
 
 use crate::{size_class::SizeClass, stats::BlockStats};
 use core::fmt;
@@ -66,7 +66,8 @@ pub struct Counted {
     pub warm: usize,
     /// Runs in reserve.
     pub reserved: usize,
-    /// Units set aside for chunks; the walk takes for such what it finds in use and can't explain otherwise.
+    /// Units set aside for chunks; the walk takes for such what it finds in use and can't explain
+    /// otherwise.
     pub chunks: usize,
     /// Units of Live superslabs that nothing is in, those in reserve included.
     pub live_unused: usize,
@@ -191,8 +192,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// [`Self::audit_units`], and the blocks of every class. True while no other thread is inside a call
-    /// of the heap.
+    /// [`Self::audit_units`], and the blocks of every class. True while no other thread is inside a
+    /// call of the heap.
     ///
     /// # Errors
     /// The first thing that does not come out.
@@ -207,7 +208,8 @@ impl Ledger {
         }
     }
 
-    /// [`Self::audit`], and nothing is left: for a heap whose threads are gone, with everything freed.
+    /// [`Self::audit`], and nothing is left: for a heap whose threads are gone, with everything
+    /// freed.
     ///
     /// # Errors
     /// The first thing that does not come out, or is not back.

@@ -1,7 +1,7 @@
 //! What a thread's WARM and COLD code did, for reports and for ACE. Floor: window.
 //!
-//! One meter a heap, written by its thread alone; HOT writes none of it. Every so often the thread adds what
-//! is new to the [`Board`], which ACE reads: one place, however many threads there are.
+//! One meter a heap, written by its thread alone; HOT writes none of it. Every so often the thread
+//! adds what is new to the [`Board`], which ACE reads: one place, however many threads there are.
 
 use crate::{
     size_class::SizeClass,

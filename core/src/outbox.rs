@@ -1,12 +1,13 @@
 //! Blocks of other heaps, collected in chunks before they are sent home. Verb: send. Floor: 1st.
 //!
-//! One open chunk for each pair of owner and class that a thread is freeing for, in a small table: a
-//! pair that finds its place taken sends the other's chunk off first. A chunk is also sent when it is
-//! full, when its bytes reach the dial's limit, and when the thread does something slow anyway.
+//! One open chunk for each pair of owner and class that a thread is freeing for, in a small table:
+//! a pair that finds its place taken sends the other's chunk off first. A chunk is also sent when
+//! it is full, when its bytes reach the dial's limit, and when the thread does something slow
+//! anyway.
 //!
-//! Adding a block to an open chunk is the one thing that a thread does here without excluding visitors: they
-//! may copy the blocks of open chunks and send them in its stead. Of a chunk that is closed, only those are
-//! left that nobody copied.
+//! Adding a block to an open chunk is the one thing that a thread does here without excluding
+//! visitors: they may copy the blocks of open chunks and send them in its stead. Of a chunk that is
+//! closed, only those are left that nobody copied.
 
 use crate::{
     arena::{Arena, Entry},
@@ -100,8 +101,8 @@ impl Outbox {
         self.close(arena, self.slot(entry.owner(), entry.class()))
     }
 
-    /// Opens `chunk` for this owner and class, for `limit` blocks with `block` the first. Returns a chunk
-    /// that is to be sent: this one, if one block fills it, or the one that had its place.
+    /// Opens `chunk` for this owner and class, for `limit` blocks with `block` the first. Returns a
+    /// chunk that is to be sent: this one, if one block fills it, or the one that had its place.
     pub fn begin<G: Geometry>(
         &self,
         arena: &Arena<G>,

@@ -1,9 +1,11 @@
-//! Where pages come from: the trait that an operating system, a kernel or a static array implements.
-//! Floor: cellar. Verbs at this boundary: reserve, commit, purge, release; map and remap for huge blocks.
+//! Where pages come from: the trait that an operating system, a kernel or a static array
+//! implements.
+//! Floor: cellar. Verbs at this boundary: reserve, commit, purge, release; map and remap for huge
+//! blocks.
 //!
 //! Three states of a page: *reserved* (address space only, must not be touched), *committed*
-//! (readable and writable, zero when first committed unless the provider says otherwise), *purged* (committed,
-//! content dropped).
+//! (readable and writable, zero when first committed unless the provider says otherwise), *purged*
+//! (committed, content dropped).
 
 use core::ptr::NonNull;
 
@@ -36,17 +38,18 @@ pub enum Purged {
 /// until released. Committed memory is readable and writable, and zero on first commit if
 /// [`PageProvider::ZEROED`]. No method allocates through the heap that it serves.
 ///
-/// A provider that is not [`PageProvider::TOUCHABLE`] is held to this for what it is asked to commit:
-/// the heap's tables. Its blocks are addresses only, with memory of whatever kind behind them from
-/// [`PageProvider::populate`] to [`PageProvider::purge`].
+/// A provider that is not [`PageProvider::TOUCHABLE`] is held to this for what it is asked to
+/// commit: the heap's tables. Its blocks are addresses only, with memory of whatever kind behind
+/// them from [`PageProvider::populate`] to [`PageProvider::purge`].
 pub unsafe trait PageProvider: Sync {
     /// Page size in bytes: the grain of commit and purge. A power of two.
     const PAGE: usize;
-    /// Whether the CPU may read and write blocks. `false`: blocks are never committed but populated, and
-    /// only an [`crate::AddressHeap`] takes the provider.
+    /// Whether the CPU may read and write blocks. `false`: blocks are never committed but
+    /// populated, and only an [`crate::AddressHeap`] takes the provider.
     const TOUCHABLE: bool = true;
-    /// Whether memory reads as zero when it is first committed. `false`: it may hold anything, and the heap zeroes
-    /// what it must, its tables and blocks of which that is asked, when it comes to them.
+    /// Whether memory reads as zero when it is first committed. `false`: it may hold anything, and
+    /// the heap zeroes what it must, its tables and blocks of which that is asked, when it comes to
+    /// them.
     const ZEROED: bool = true;
 
     /// Reserves `bytes` of address space, aligned to `align` (a power of two, at least `PAGE`).
@@ -56,9 +59,9 @@ pub unsafe trait PageProvider: Sync {
     /// [`OutOfPages`] if the address space is not to be had.
     fn reserve(&self, bytes: usize, align: usize) -> Result<Region, OutOfPages>;
 
-    /// All the memory that there is, where that is one region of a fixed size: the heap then takes as much of it as
-    /// it can use, and does not call [`PageProvider::reserve`]. Asked once for a heap; the start is a multiple of
-    /// `PAGE`.
+    /// All the memory that there is, where that is one region of a fixed size: the heap then takes
+    /// as much of it as it can use, and does not call [`PageProvider::reserve`]. Asked once for a
+    /// heap; the start is a multiple of `PAGE`.
     fn fixed(&self) -> Option<Region> {
         None
     }
@@ -79,8 +82,8 @@ pub unsafe trait PageProvider: Sync {
     /// `range` is committed and nobody needs its content.
     unsafe fn purge(&self, range: Region) -> Purged;
 
-    /// Sees that there is memory behind blocks that are about to be handed out. Parts of the range may
-    /// have it already. Called under the heap's lock, and only if the provider is not
+    /// Sees that there is memory behind blocks that are about to be handed out. Parts of the range
+    /// may have it already. Called under the heap's lock, and only if the provider is not
     /// [`PageProvider::TOUCHABLE`]; the range is in whole units of the geometry.
     ///
     /// # Errors
@@ -93,9 +96,9 @@ pub unsafe trait PageProvider: Sync {
         Ok(())
     }
 
-    /// Asks for huge pages behind a range that is used nearly all over; its content stays. Pages of it that
-    /// had no memory may have some afterwards, and read as before. `false`: the provider has no such pages,
-    /// and nothing is changed. Called under the heap's lock.
+    /// Asks for huge pages behind a range that is used nearly all over; its content stays. Pages of
+    /// it that had no memory may have some afterwards, and read as before. `false`: the provider
+    /// has no such pages, and nothing is changed. Called under the heap's lock.
     ///
     /// # Safety
     /// `range` is committed.
@@ -104,8 +107,8 @@ pub unsafe trait PageProvider: Sync {
         false
     }
 
-    /// Takes the wish of [`PageProvider::promote`] back, so that memory that is then purged stays away. The
-    /// content stays.
+    /// Takes the wish of [`PageProvider::promote`] back, so that memory that is then purged stays
+    /// away. The content stays.
     ///
     /// # Safety
     /// `range` was promoted.

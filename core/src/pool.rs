@@ -1,10 +1,10 @@
-//! What threads share: slabs without a thread, empty slabs kept warm, spare chunks, and the growth of
-//! the heap. Verbs: adopt, publish. Floor: 1st.
+//! What threads share: slabs without a thread, empty slabs kept warm, spare chunks, and the growth
+//! of the heap. Verbs: adopt, publish. Floor: 1st.
 //!
 //! Everything is behind one lock ([`Shared::lock`]); nobody calls it on a hot path.
 //!
-//! A slab of the pool (owner [`crate::arena::Entry::POOL`]) is one whose thread is gone, or that serves callers
-//! without a heap. Its blocks are freed under the lock until a thread adopts it.
+//! A slab of the pool (owner [`crate::arena::Entry::POOL`]) is one whose thread is gone, or that
+//! serves callers without a heap. Its blocks are freed under the lock until a thread adopts it.
 
 mod chunks;
 mod interrupts;
@@ -120,8 +120,8 @@ pub struct Shared<P: Platform> {
     committed: AtomicU32,
 }
 
-// SAFETY: the arena is written once, under the lock, before `ready`; after that it is read only, and
-// what it points to is guarded as its own documentation says. The rest is Sync.
+// SAFETY: the arena is written once, under the lock, before `ready`; after that it is read only,
+// and what it points to is guarded as its own documentation says. The rest is Sync.
 unsafe impl<P: Platform> Sync for Shared<P> where P::Lock: Sync {}
 // SAFETY: nothing in it is tied to a thread.
 unsafe impl<P: Platform> Send for Shared<P>
@@ -205,8 +205,8 @@ impl<P: Platform> Shared<P> {
         self.committed.load(Ordering::Acquire)
     }
 
-    /// Locks the pool, reserving the range first if that was not done. `None`: out of pages; or somebody else has the
-    /// lock, and the caller may not wait.
+    /// Locks the pool, reserving the range first if that was not done. `None`: out of pages; or
+    /// somebody else has the lock, and the caller may not wait.
     #[inline(never)]
     pub fn lock(&self) -> Option<Locked<'_, P>> {
         let may_wait = Self::may_wait();
@@ -269,8 +269,8 @@ impl<'a, P: Platform> Locked<'a, P> {
         if least > room {
             return false;
         }
-        // A quarter more at a time, so that large heaps seldom ask; at most 4096 units. But where their tables have
-        // to be zeroed here, no more than is needed.
+        // A quarter more at a time, so that large heaps seldom ask; at most 4096 units. But where
+        // their tables have to be zeroed here, no more than is needed.
         let ahead = if <P::Pages as PageProvider>::ZEROED { (from / 4).min(4096) } else { 0 };
         let generous = least.max(P::Geometry::COMMIT_UNITS).max(ahead);
         for more in [generous.next_multiple_of(step).min(room), least] {
@@ -293,7 +293,8 @@ impl<'a, P: Platform> Locked<'a, P> {
         if let Some(head) = self.spans.take(arena, units, align, kind) {
             return Some(head);
         }
-        // The committed range ends at a whole superslab, so what is added begins aligned up to that.
+        // The committed range ends at a whole superslab, so what is added begins aligned up to
+        // that.
         let padding = if align <= P::Geometry::SUPERSLAB_UNITS { 0 } else { align - 1 };
         let span = units.checked_add(padding)?;
         if span > arena.units() || !self.grow(span) {
@@ -302,8 +303,8 @@ impl<'a, P: Platform> Locked<'a, P> {
         self.spans.take(arena, units, align, kind)
     }
 
-    /// Bytes of units in which something is: slabs of threads, large blocks, chunks. What the share of dirty
-    /// memory is measured against.
+    /// Bytes of units in which something is: slabs of threads, large blocks, chunks. What the share
+    /// of dirty memory is measured against.
     fn used_bytes(&self) -> usize {
         let free = self.spans.free_units() + self.supers.free_units() + self.warm_units;
         (self.spans.committed() - free) as usize * P::Geometry::UNIT
@@ -339,8 +340,8 @@ impl<'a, P: Platform> Locked<'a, P> {
         }
     }
 
-    /// Notes that units are in use now. Returns how many of them may hold something else than zero; `None`: there is
-    /// no memory for them, and nothing was noted.
+    /// Notes that units are in use now. Returns how many of them may hold something else than zero;
+    /// `None`: there is no memory for them, and nothing was noted.
     fn take_into_use(&mut self, head: u32, units: u32) -> Option<u32> {
         let arena = self.arena;
         // Dirty units have kept their memory.

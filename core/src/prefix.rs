@@ -3,9 +3,9 @@
 //! Read in WARM and COLD only. Written by the slab's owner: the thread whose heap it belongs to, or
 //! whoever holds the pool's lock for slabs of the shared pool. Others may look at single fields.
 //!
-//! The *seal* ties a prefix to its place, class and owner. It is checked where a prefix is taken over
-//! or read for somebody else's pointer, so a stray write over a prefix in a slab's tail is noticed
-//! before it is believed.
+//! The *seal* ties a prefix to its place, class and owner. It is checked where a prefix is taken
+//! over or read for somebody else's pointer, so a stray write over a prefix in a slab's tail is
+//! noticed before it is believed.
 
 use crate::sync::{RelaxedU8, RelaxedU16, RelaxedU32};
 
@@ -48,8 +48,8 @@ pub struct Prefix {
     pub capacity: RelaxedU16,
     /// First bitmap word that may have a free block.
     pub cursor: RelaxedU16,
-    /// Blocks that a visitor put into the bitmap, of which the owner does not know yet: their live bits
-    /// are still set.
+    /// Blocks that a visitor put into the bitmap, of which the owner does not know yet: their live
+    /// bits are still set.
     pub delivered: RelaxedU16,
     /// Next slab of the list, or [`NO_UNIT`].
     pub next: RelaxedU32,

@@ -1,10 +1,12 @@
-//! A heap over regions of memory: for microcontrollers, for early boot, for anything that has bytes but no pages.
+//! A heap over regions of memory: for microcontrollers, for early boot, for anything that has bytes
+//! but no pages.
 //! Floor: annex.
 //!
-//! Blocks have no header: their size comes from the layout they are freed with. One bit for each eight bytes
-//! says where blocks begin and where free ones end, so that a free block joins its neighbours at once, and a
-//! free of anything that is not a live block's start is noticed. Free blocks hang in bins by size; small ones
-//! are kept as they are for the next request of their size, up to a part of what is free.
+//! Blocks have no header: their size comes from the layout they are freed with. One bit for each
+//! eight bytes says where blocks begin and where free ones end, so that a free block joins its
+//! neighbours at once, and a free of anything that is not a live block's start is noticed. Free
+//! blocks hang in bins by size; small ones are kept as they are for the next request of their size,
+//! up to a part of what is free.
 //!
 //! | file | what |
 //! |---|---|
@@ -42,10 +44,11 @@ use scale::GRANULE;
 
 /// A heap over regions, for one caller at a time; [`LockedHeap`] is for many.
 ///
-/// Overhead: a 64th of the region for bits, some hundred bytes of control data at its start (200 to 2,600, by
-/// scale), and what rounding to eight bytes takes, 16 at least. Time: a constant number of steps a region, but
-/// for a request that a scale which is not [`Bounded`] would otherwise have to refuse: it then empties the
-/// caches and looks at every free block. [`Micro`] always looks through the blocks of a bin.
+/// Overhead: a 64th of the region for bits, some hundred bytes of control data at its start (200 to
+/// 2,600, by scale), and what rounding to eight bytes takes, 16 at least. Time: a constant number
+/// of steps a region, but for a request that a scale which is not [`Bounded`] would otherwise have
+/// to refuse: it then empties the caches and looks at every free block. [`Micro`] always looks
+/// through the blocks of a bin.
 ///
 /// ```
 /// use ace_alloc::{RegionHeap, region::Mini};
@@ -79,14 +82,16 @@ impl<S: Scale> RegionHeap<S> {
         Self { first: None }
     }
 
-    /// Takes memory, and answers how many bytes of it blocks can have. What links can't reach becomes further
-    /// regions; a rest too small for one is left alone. Blocks lie within one region.
+    /// Takes memory, and answers how many bytes of it blocks can have. What links can't reach
+    /// becomes further regions; a rest too small for one is left alone. Blocks lie within one
+    /// region.
     ///
     /// # Errors
     /// [`ClaimError`]; the heap is then as it was.
     ///
     /// # Safety
-    /// The memory is readable and writable, and nobody else's for as long as the heap or a block of it is used.
+    /// The memory is readable and writable, and nobody else's for as long as the heap or a block of
+    /// it is used.
     pub unsafe fn claim(&mut self, start: *mut u8, bytes: usize) -> Result<usize, ClaimError> {
         let (mut base, mut left) = claim::granules_between(start, bytes)?;
         // Where the next region's place is noted.
@@ -226,8 +231,8 @@ impl<S: Scale> RegionHeap<S> {
     }
 
     /// Frees a block. What is not the start of a live block of this heap is reported through
-    /// [`Scale::misuse`]. The size is believed: nothing but the layout tells it, so a free with another one
-    /// corrupts the heap, or leaks a part of the block, without a report.
+    /// [`Scale::misuse`]. The size is believed: nothing but the layout tells it, so a free with
+    /// another one corrupts the heap, or leaks a part of the block, without a report.
     ///
     /// # Safety
     /// `block` was allocated with a layout of this size by this heap, and the caller gives it up.
@@ -279,11 +284,12 @@ impl<S: Scale> RegionHeap<S> {
         }
     }
 
-    /// Makes a block longer or shorter where it is. `false`: it stays as it was, and the caller moves it.
+    /// Makes a block longer or shorter where it is. `false`: it stays as it was, and the caller
+    /// moves it.
     ///
     /// # Safety
-    /// `block` was allocated with a layout of the size of `layout` by this heap; if the answer is `true` it is
-    /// freed with one of `bytes`, which are at most `isize::MAX`.
+    /// `block` was allocated with a layout of the size of `layout` by this heap; if the answer is
+    /// `true` it is freed with one of `bytes`, which are at most `isize::MAX`.
     pub unsafe fn resize_in_place(
         &mut self,
         block: NonNull<u8>,
@@ -295,8 +301,8 @@ impl<S: Scale> RegionHeap<S> {
         ground.resize(block, whole(old), whole(new))
     }
 
-    /// The region of a live block, its first granule, and the bits from the one before on. Stops the program
-    /// if it is none.
+    /// The region of a live block, its first granule, and the bits from the one before on. Stops
+    /// the program if it is none.
     fn locate(&self, block: NonNull<u8>) -> (Ground<S>, usize, usize) {
         let mut region = self.first;
         while let Some(ground) = region {

@@ -1,7 +1,7 @@
 //! The event ring: what threads tell ACE besides counts. Floor: window.
 //!
-//! Bounded, and nobody waits: an event that finds the ring full, or somebody at it, is dropped and counted.
-//! Counts travel by the [`crate::meter::Board`], so a dropped event loses no number.
+//! Bounded, and nobody waits: an event that finds the ring full, or somebody at it, is dropped and
+//! counted. Counts travel by the [`crate::meter::Board`], so a dropped event loses no number.
 
 use crate::{
     protocol::{hatch::Hatch, turnstile::Turnstile},

@@ -109,7 +109,8 @@ impl Seat {
         self.urgent.get() != 0 || now_ms >= next || now_ms < next.saturating_sub(LATEST_MS)
     }
 
-    /// Whether freed memory may wait for the next turn: somebody takes it soon, and its orders are carried out.
+    /// Whether freed memory may wait for the next turn: somebody takes it soon, and its orders are
+    /// carried out.
     pub fn is_attended(&self) -> bool {
         self.attended.get() != 0 && self.mode() == Mode::Tune
     }
@@ -157,9 +158,9 @@ impl Seat {
         self.pace.set(pace.clamp(*PACE.start(), *PACE.end()));
     }
 
-    /// In the child of a fork: a turn that another thread was taking is not taken to its end. What it had
-    /// learned is forgotten then, because it may be half written; what the pool's lock guards is whole.
-    /// Nobody attends the child's heap.
+    /// In the child of a fork: a turn that another thread was taking is not taken to its end. What
+    /// it had learned is forgotten then, because it may be half written; what the pool's lock
+    /// guards is whole. Nobody attends the child's heap.
     ///
     /// # Safety
     /// There is one thread.

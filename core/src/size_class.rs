@@ -20,8 +20,8 @@ const SIZES: [u32; SizeClass::COUNT] = sizes();
 const MID_STEP: usize = 128;
 
 impl SizeClass {
-    /// Slots for classes in per-class arrays. A little more than [`SizeClass::USED`], so that a front
-    /// is a whole number of cache lines.
+    /// Slots for classes in per-class arrays. A little more than [`SizeClass::USED`], so that a
+    /// front is a whole number of cache lines.
     pub const COUNT: usize = 96;
     /// Classes that exist: numbers `0..USED`.
     pub const USED: usize = 91;
@@ -29,7 +29,8 @@ impl SizeClass {
     pub const TINY_MAX: usize = 1024;
     /// Largest block of any class, in bytes.
     pub const MAX_BYTES: usize = 65536;
-    /// Number of the first of the narrow classes, whose blocks are only 8-byte aligned. They are the last.
+    /// Number of the first of the narrow classes, whose blocks are only 8-byte aligned. They are
+    /// the last.
     pub const FIRST_NARROW: usize = 84;
     /// Largest block of the narrow classes.
     pub const NARROW_MAX: usize = 120;

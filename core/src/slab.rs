@@ -4,13 +4,13 @@
 //! * B1 A bit is set exactly while its block is free and in no magazine, depot or chunk.
 //! * B2 `used` = capacity − set bits.
 //! * B3 No bit below word `cursor` is set.
-//! * B4 `delivered` of the blocks whose bits are set have their live bits set too: a visitor put them back,
-//!   and the owner has not taken note of it yet. It does before it takes blocks out of the bitmap or asks
-//!   for a live bit, so nothing is handed out with its live bit set. (Fewer have, if the owner freed one of
-//!   them once more: [`Slab::settle`] says so.)
+//! * B4 `delivered` of the blocks whose bits are set have their live bits set too: a visitor put
+//!   them back, and the owner has not taken note of it yet. It does before it takes blocks out of
+//!   the bitmap or asks for a live bit, so nothing is handed out with its live bit set. (Fewer
+//!   have, if the owner freed one of them once more: [`Slab::settle`] says so.)
 //!
-//! The bitmap lies outside the blocks: nothing of a freed block is read or written, so a program that
-//! writes to freed memory cannot harm the allocator, and freed pages stay untouched.
+//! The bitmap lies outside the blocks: nothing of a freed block is read or written, so a program
+//! that writes to freed memory cannot harm the allocator, and freed pages stay untouched.
 
 mod delivered;
 
@@ -123,8 +123,8 @@ impl<'a, G: Geometry> Slab<'a, G> {
         self.bitmap().iter().map(|word| u64::from(word.get().count_ones())).sum()
     }
 
-    /// Blocks in the program's hands or on their way home; without live bits, those that are not in the
-    /// bitmap.
+    /// Blocks in the program's hands or on their way home; without live bits, those that are not in
+    /// the bitmap.
     pub fn live_blocks(&self) -> u64 {
         if !CHECKED {
             return u64::from(self.prefix.used.get());
@@ -242,8 +242,8 @@ impl<'a, G: Geometry> Slab<'a, G> {
         }
     }
 
-    /// Sets the bitmap and `used` anew after their writer was lost in a fork. A block that is not live
-    /// is free, wherever the lost thread had it; without live bits only `used` can be mended.
+    /// Sets the bitmap and `used` anew after their writer was lost in a fork. A block that is not
+    /// live is free, wherever the lost thread had it; without live bits only `used` can be mended.
     pub fn recount(&self) {
         let bitmap = self.bitmap();
         let start = self.arena.unit_start(self.head).addr().get();

@@ -1,14 +1,16 @@
 //! Runs of units: best fit, coalescing, and which free units still hold memory of the system.
 //! Floor: 1st. Everything here happens under the pool's lock.
 //!
-//! Free runs are kept in bins by length (exact up to 64 units, then one bin a doubling). The first and
-//! last record of every run say what it is, so neighbours are found without a search:
+//! Free runs are kept in bins by length (exact up to 64 units, then one bin a doubling). The first
+//! and last record of every run say what it is, so neighbours are found without a search:
 //! * S1 `span(head)` and `span(head + units - 1)` of a free run carry kind Free and its length.
 //! * S2 `span(last)` of a run in use is not Free.
-//! * S3 A set dirty bit belongs to a free unit: a unit of a free run, a free unit of a superslab, or of
-//!   an empty slab in the warm pool. `dirty_units` counts the set bits.
-//! * S4 A dirty unit was in use since it was last purged; so it has memory, if its provider populates.
-//! * S5 A set purged bit belongs to a free unit that is not dirty, and was purged since it was last in use.
+//! * S3 A set dirty bit belongs to a free unit: a unit of a free run, a free unit of a superslab,
+//!   or of an empty slab in the warm pool. `dirty_units` counts the set bits.
+//! * S4 A dirty unit was in use since it was last purged; so it has memory, if its provider
+//!   populates.
+//! * S5 A set purged bit belongs to a free unit that is not dirty, and was purged since it was last
+//!   in use.
 
 use crate::{arena::Arena, geometry::Geometry, pages::Purged, prefix::NO_UNIT};
 use core::cell::Cell;
@@ -72,8 +74,8 @@ impl SpanRecord {
     }
 }
 
-/// What units were before they were taken into use; the others were never in use, and read as zero where the
-/// provider's memory does ([`crate::PageProvider::ZEROED`]).
+/// What units were before they were taken into use; the others were never in use, and read as zero
+/// where the provider's memory does ([`crate::PageProvider::ZEROED`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {
     /// Units that may hold what an earlier user left.
@@ -264,8 +266,8 @@ impl Spans {
         self.link(arena, head, end - head);
     }
 
-    /// Makes the run in use at `head` `units` long: gives its end back, or takes what is missing from
-    /// a free run right behind it. `false`: no such run, nothing changed.
+    /// Makes the run in use at `head` `units` long: gives its end back, or takes what is missing
+    /// from a free run right behind it. `false`: no such run, nothing changed.
     pub fn resize<G: Geometry>(&mut self, arena: &Arena<G>, head: u32, units: u32) -> bool {
         let kind = arena.span(head).kind.get();
         let old = arena.span(head).units();
@@ -321,11 +323,11 @@ impl Spans {
         taken
     }
 
-    /// Gives dirty units back to the system by `give`, which is told the first and the number of units of
-    /// a run, until at most `keep` are left. Returns units given back. The highest go first: slabs come
-    /// from the lowest superslab that has room, so what stays is what is wanted next. `forget` is told of
-    /// each 64 units some of which went: the first, those that are free and without memory now, and which of
-    /// them are new among those.
+    /// Gives dirty units back to the system by `give`, which is told the first and the number of
+    /// units of a run, until at most `keep` are left. Returns units given back. The highest go
+    /// first: slabs come from the lowest superslab that has room, so what stays is what is wanted
+    /// next. `forget` is told of each 64 units some of which went: the first, those that are free
+    /// and without memory now, and which of them are new among those.
     #[inline(never)]
     pub fn purge<G: Geometry>(
         &mut self,

@@ -79,11 +79,11 @@ pub struct Events {
     pub purges: u64,
     /// Bytes given back by them.
     pub purged_bytes: u64,
-    /// Bytes that were given back and then taken into use again: their pages come back one fault at a
-    /// time. Memory that was never in use is not counted.
+    /// Bytes that were given back and then taken into use again: their pages come back one fault at
+    /// a time. Memory that was never in use is not counted.
     pub refaulted_bytes: u64,
-    /// Blocks freed for another thread while not even a page for a parcel was to be had: they went home
-    /// one by one.
+    /// Blocks freed for another thread while not even a page for a parcel was to be had: they went
+    /// home one by one.
     pub strays: u64,
 }
 

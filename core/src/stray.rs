@@ -1,9 +1,11 @@
-//! Freed blocks that found no chunk to travel home in: a list through their own first words. Floor: 1st.
+//! Freed blocks that found no chunk to travel home in: a list through their own first words.
+//! Floor: 1st.
 //!
-//! Only for the hour when not one page is to be had for a chunk; a block that could not be sent would be
-//! lost then. Beside `pool/interrupts`, whose blocks wait for a moment only, it is the one place of a heap
-//! with slabs that writes into freed blocks. What is read back is checked as if a stranger had handed it
-//! in, and links are kept in a form that zeroes, ones and addresses don't have.
+//! Only for the hour when not one page is to be had for a chunk; a block that could not be sent
+//! would be lost then. Beside `pool/interrupts`, whose blocks wait for a moment only, it is the one
+//! place of a heap with slabs that writes into freed blocks. What is read back is checked as if a
+//! stranger had handed it in, and links are kept in a form that zeroes, ones and addresses don't
+//! have.
 
 use crate::{
     arena::{Arena, CHECKED, Entry},
@@ -14,8 +16,8 @@ use crate::{
 };
 
 impl<G: Geometry> Arena<G> {
-    /// The class of the block that starts at this address; `None` if no block of a slab does, or if it is
-    /// not live: strays are live until their owner has them, so a list with a loop ends here.
+    /// The class of the block that starts at this address; `None` if no block of a slab does, or if
+    /// it is not live: strays are live until their owner has them, so a list with a loop ends here.
     fn class_of_stray(&self, committed: u32, address: usize) -> Option<SizeClass> {
         let unit = self.unit_of(address);
         if unit >= committed {
@@ -39,8 +41,8 @@ impl<G: Geometry> Arena<G> {
     }
 }
 
-/// The links of blocks in an inbox of blocks. The addresses given are starts of blocks of this arena's
-/// slabs, which the caller has just freed and nobody else holds.
+/// The links of blocks in an inbox of blocks. The addresses given are starts of blocks of this
+/// arena's slabs, which the caller has just freed and nobody else holds.
 #[derive(Debug)]
 pub struct StrayLinks<'a, G: Geometry>(pub &'a Arena<G>);
 
@@ -51,7 +53,8 @@ impl<G: Geometry> Links for StrayLinks<'_, G> {
     }
 }
 
-/// Walks the blocks that were taken out of an inbox. A block may be used anew as soon as it was yielded.
+/// Walks the blocks that were taken out of an inbox. A block may be used anew as soon as it was
+/// yielded.
 #[derive(Debug)]
 pub struct Strays<'a, G: Geometry> {
     arena: &'a Arena<G>,
@@ -68,8 +71,8 @@ impl<'a, G: Geometry> Strays<'a, G> {
 }
 
 impl<G: Geometry> Iterator for Strays<'_, G> {
-    /// A block and its class; or the address of a block that the program wrote to after it had freed it,
-    /// so that the blocks behind it can't be found: the last item.
+    /// A block and its class; or the address of a block that the program wrote to after it had
+    /// freed it, so that the blocks behind it can't be found: the last item.
     type Item = Result<(*mut u8, SizeClass), usize>;
 
     fn next(&mut self) -> Option<Self::Item> {

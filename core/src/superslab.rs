@@ -1,18 +1,19 @@
 //! Superslabs: aligned runs of units that slabs are carved from, and their tiers.
 //! Floor: 1st. Everything but the pins happens under the pool's lock.
 //!
-//! Slabs come from the lowest superslab that has room, so the upper ones empty themselves. One of which
-//! little is used (`Dial::DrainPermille`) while the others have room becomes Draining: it serves no more,
-//! and when its last slab goes, its units return to the span allocator. If nobody else has room, a
-//! Draining one is revived before the heap grows.
+//! Slabs come from the lowest superslab that has room, so the upper ones empty themselves. One of
+//! which little is used (`Dial::DrainPermille`) while the others have room becomes Draining: it
+//! serves no more, and when its last slab goes, its units return to the span allocator. If nobody
+//! else has room, a Draining one is revived before the heap grows.
 //!
-//! A search takes more than the one run that is wanted: the others wait in the *reserve* of their length,
-//! which is a word of bits, and serve the next slabs of any class without a search. They cost no memory,
-//! because nothing in them is touched. Invariants:
-//! * R1 A run of a reserve lies in a Live superslab, is not among its free units, and nothing is in it.
-//! * R2 A reserve keeps nothing alive: a superslab in which there is nothing else gets it back and is
-//!   released, one that begins to drain gets it back, and all are given back before a Draining superslab
-//!   is revived or the heap grows.
+//! A search takes more than the one run that is wanted: the others wait in the *reserve* of their
+//! length, which is a word of bits, and serve the next slabs of any class without a search. They
+//! cost no memory, because nothing in them is touched. Invariants:
+//! * R1 A run of a reserve lies in a Live superslab, is not among its free units, and nothing is in
+//!   it.
+//! * R2 A reserve keeps nothing alive: a superslab in which there is nothing else gets it back and
+//!   is released, one that begins to drain gets it back, and all are given back before a Draining
+//!   superslab is revived or the heap grows.
 
 use crate::{
     arena::Arena,
@@ -42,7 +43,8 @@ impl Superslab {
         self.promoted.get()
     }
 
-    /// Bitmaps over superslabs: with room for slabs of 1, 2 and 4 units (Live ones only), and Draining.
+    /// Bitmaps over superslabs: with room for slabs of 1, 2 and 4 units (Live ones only), and
+    /// Draining.
     pub const LISTS: usize = 4;
 }
 
@@ -85,8 +87,8 @@ const fn ones(order: usize) -> u64 {
 /// The superslabs of a heap.
 #[derive(Debug)]
 pub struct Supers {
-    /// First word of each bitmap that may have a set bit; past the end before there is a superslab, when
-    /// the bitmaps are not even committed.
+    /// First word of each bitmap that may have a set bit; past the end before there is a superslab,
+    /// when the bitmaps are not even committed.
     hints: [usize; Superslab::LISTS],
     /// For runs of 1, 2 and 4 units.
     reserves: [Reserve; DRAINING],
@@ -201,8 +203,8 @@ impl Supers {
         Some(reserve.superslab * G::SUPERSLAB_UNITS + at)
     }
 
-    /// Takes an aligned run of `units` (1, 2 or 4) from the lowest superslab that has one, and up to
-    /// `besides` more from there into their reserve, which is empty.
+    /// Takes an aligned run of `units` (1, 2 or 4) from the lowest superslab that has one, and up
+    /// to `besides` more from there into their reserve, which is empty.
     pub fn take<G: Geometry>(&mut self, arena: &Arena<G>, units: u32, besides: u32) -> Option<u32> {
         let order = units.trailing_zeros() as usize;
         debug_assert_eq!(self.reserves[order].runs, 0);
@@ -282,8 +284,8 @@ impl Supers {
         self.relist(arena, number);
     }
 
-    /// Takes a slab's units back. If that empties the superslab and nobody has it pinned, returns the
-    /// first unit of the whole, which is the caller's to free. A superslab of which at most
+    /// Takes a slab's units back. If that empties the superslab and nobody has it pinned, returns
+    /// the first unit of the whole, which is the caller's to free. A superslab of which at most
     /// `drain_permille` are used then serves no more, while the others have room.
     pub fn give<G: Geometry>(
         &mut self,
@@ -341,8 +343,8 @@ impl Supers {
         None
     }
 
-    /// The next Live superslab, of the first `numbers`, of which at least `permille` are used and that is
-    /// not promoted. Looks at a few only: the next call goes on where this one stopped.
+    /// The next Live superslab, of the first `numbers`, of which at least `permille` are used and
+    /// that is not promoted. Looks at a few only: the next call goes on where this one stopped.
     pub fn next_to_promote<G: Geometry>(
         &mut self,
         arena: &Arena<G>,

@@ -1,7 +1,7 @@
 //! Atomics of the house, and cells that one thread writes while others may look. Floor: cellar.
 //!
-//! The only place (with `lib.rs`) that knows about loom and shuttle: the house takes its atomics from
-//! here, so that the model checker and the schedule explorer run the production text.
+//! The only place (with `lib.rs`) that knows about loom and shuttle: the house takes its atomics
+//! from here, so that the model checker and the schedule explorer run the production text.
 
 #[cfg(shuttle)]
 mod scheduled;
@@ -27,8 +27,8 @@ pub use halves::RelaxedU64;
 pub use spinning::SpinLock;
 
 mod cells {
-    // The cells that others act upon have 32 bits: route entries, live bits, a chunk's link. Under the
-    // schedule explorer they are scheduling points; counters and bitmaps stay plain.
+    // The cells that others act upon have 32 bits: route entries, live bits, a chunk's link. Under
+    // the schedule explorer they are scheduling points; counters and bitmaps stay plain.
     use crate::sync::{
         AtomicU32,
         Ordering::{Acquire, Relaxed, Release},
@@ -75,14 +75,15 @@ mod cells {
                     self.0.store(value, Relaxed);
                 }
 
-                /// Replaces the value, and with it shows what was written before to whoever sees it by
-                /// [`Self::observe`]. Only the writer of the moment calls this.
+                /// Replaces the value, and with it shows what was written before to whoever sees it
+                /// by [`Self::observe`]. Only the writer of the moment calls this.
                 #[inline(always)]
                 pub fn publish(&self, value: $int) {
                     self.0.store(value, Release);
                 }
 
-                /// The current value; what its writer had written before it was published can be seen.
+                /// The current value; what its writer had written before it was published can be
+                /// seen.
                 #[inline(always)]
                 pub fn observe(&self) -> $int {
                     self.0.load(Acquire)
@@ -114,8 +115,9 @@ mod cells {
 mod halves {
     use crate::sync::RelaxedU32;
 
-    /// As the cells of fewer bits. Who reads while it is being written may see one half of the old value and one of
-    /// the new: a bit of a bitmap is in one half, and a count that others read is one of statistics.
+    /// As the cells of fewer bits. Who reads while it is being written may see one half of the old
+    /// value and one of the new: a bit of a bitmap is in one half, and a count that others read is
+    /// one of statistics.
     #[derive(Debug, Default)]
     #[repr(C, align(8))]
     pub struct RelaxedU64 {

@@ -4,17 +4,18 @@
 //! |---|---|
 //! | refills and overflows of each class, threads | [`ClassDial::Cap`] |
 //!
-//! A class has the room that geometry or host gave it. A class that refills and overflows in turn, more
-//! than [`BUSY`] times a second each, goes back and forth over the edge of its magazine: it gets twice the
-//! room, and again, while the budgets ([`Dial::CapThreadKib`], [`Dial::CapProcessKib`] by threads) have
-//! place for it. Where they have none, grown classes that were idle for [`Dial::IdleMs`] give theirs back.
-//! Nobody shrinks for being idle alone: room costs no memory until blocks fill it, those are emptied
-//! by trims, and a class that needs little help from slabs looks idle while it is used.
+//! A class has the room that geometry or host gave it. A class that refills and overflows in turn,
+//! more than [`BUSY`] times a second each, goes back and forth over the edge of its magazine: it
+//! gets twice the room, and again, while the budgets ([`Dial::CapThreadKib`],
+//! [`Dial::CapProcessKib`] by threads) have place for it. Where they have none, grown classes that
+//! were idle for [`Dial::IdleMs`] give theirs back. Nobody shrinks for being idle alone: room costs
+//! no memory until blocks fill it, those are emptied by trims, and a class that needs little help
+//! from slabs looks idle while it is used.
 //!
-//! What counts against the budgets is grown room, and the room of classes that were found full lately.
-//! If that is too much (more threads, a smaller budget), no class may hold more than the largest
-//! power of two of bytes with which it fits. Bounds: [`FLOOR`] blocks (or the room, if less) to
-//! [`Seen::slots`], and [`MOST_BYTES`] for growth.
+//! What counts against the budgets is grown room, and the room of classes that were found full
+//! lately. If that is too much (more threads, a smaller budget), no class may hold more than the
+//! largest power of two of bytes with which it fits. Bounds: [`FLOOR`] blocks (or the room, if
+//! less) to [`Seen::slots`], and [`MOST_BYTES`] for growth.
 
 use super::{Orders, Policy, Reason, Seen, home::Home};
 use crate::{
@@ -122,7 +123,8 @@ impl Cap {
         Wish { own, cap: own.max(or_room(now)), full, reason: Reason::ClassBack }
     }
 
-    /// Takes growth from idle classes until no more than `most` bytes are held. Returns what is held then.
+    /// Takes growth from idle classes until no more than `most` bytes are held. Returns what is
+    /// held then.
     fn take_back(&self, wishes: &mut Wishes, mut held: u64, idle: u32, most: u64) -> u64 {
         for class in SizeClass::all() {
             let wish = &mut wishes[class.index()];

@@ -1,8 +1,9 @@
-//! Where a dial stood before a policy moved it, so that the policy can go back there. Floor: garden.
+//! Where a dial stood before a policy moved it, so that the policy can go back there.
+//! Floor: garden.
 //!
-//! A dial has several masters: the host, the learner, one policy. A value that the policy did not set is
-//! another's wish and the new home. An order may not be carried out (mode `observe`) or be taken back: the
-//! value from before it is nobody's wish either.
+//! A dial has several masters: the host, the learner, one policy. A value that the policy did not
+//! set is another's wish and the new home. An order may not be carried out (mode `observe`) or be
+//! taken back: the value from before it is nobody's wish either.
 
 use super::{Orders, Reason};
 use crate::{

@@ -1,7 +1,8 @@
 //! ACE: the loop that tunes the heap. Observe, decide, apply. Floor: garden.
 //!
-//! Pure: a turn sees numbers ([`Seen`]) and answers with [`Order`]s; it touches no memory, asks no clock and
-//! knows no lock. `heap/turn.rs` gathers what is seen and carries the orders out, or only reports them.
+//! Pure: a turn sees numbers ([`Seen`]) and answers with [`Order`]s; it touches no memory, asks no
+//! clock and knows no lock. `heap/turn.rs` gathers what is seen and carries the orders out, or only
+//! reports them.
 //!
 //! | file | decides |
 //! |---|---|
@@ -18,11 +19,11 @@
 //! | `learner` | which profile the others start from |
 //! | `trial` | whether an order was worth it; if not, it is taken back |
 //!
-//! `supervisor` asks the last two, by `phase`, which says when the program began to do something else, and
-//! `objective`, which says what a stretch of time cost.
+//! `supervisor` asks the last two, by `phase`, which says when the program began to do something
+//! else, and `objective`, which says what a stretch of time cost.
 //!
-//! Laws (`tests/ace_laws.rs`): orders are in bounds; on a steady workload they cease; what made things worse
-//! is taken back; every order has a reason.
+//! Laws (`tests/ace_laws.rs`): orders are in bounds; on a steady workload they cease; what made
+//! things worse is taken back; every order has a reason.
 
 mod cap;
 mod hold;
@@ -104,8 +105,8 @@ pub struct Turn<'a> {
     pub applied: bool,
 }
 
-/// A rule that answers what is seen with orders. Pure: the same numbers in the same order give the same
-/// orders, so that a trace can be replayed.
+/// A rule that answers what is seen with orders. Pure: the same numbers in the same order give the
+/// same orders, so that a trace can be replayed.
 pub trait Policy {
     /// Looks at one turn. `dials` are as they stand; orders that would change nothing are left out.
     fn decide(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders);

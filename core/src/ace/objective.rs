@@ -1,21 +1,22 @@
-//! What a stretch of time cost: in time that slow paths took, and in memory that served nobody. Floor: garden.
+//! What a stretch of time cost: in time that slow paths took, and in memory that served nobody.
+//! Floor: garden.
 //!
 //! | cost | is |
 //! |---|---|
 //! | time | nanoseconds of WARM and COLD work per millisecond: parts per million of one thread's time |
 //! | memory | resident free memory, per million of what is resident |
 //!
-//! HOT counts nothing, so the program's own work is not seen. Two stretches are therefore compared twice: by the
-//! millisecond, which is right while the program works at the same pace, and by the block that passed a
-//! magazine, which is right when its pace changed. Only what both say counts.
+//! HOT counts nothing, so the program's own work is not seen. Two stretches are therefore compared
+//! twice: by the millisecond, which is right while the program works at the same pace, and by the
+//! block that passed a magazine, which is right when its pace changed. Only what both say counts.
 
 use super::Seen;
 use crate::stats::Events;
 
-/// Nanoseconds that events take, above what HOT takes. Measured on a 2-core guest (Host geometry, one
-/// thread, blocks of 64 and 512 bytes, release build) by loops that do little else: fill 256 MiB and free
-/// it with refills of 4 and of 64 blocks, bursts that fit the depot, batches freed by another thread, 64 MiB
-/// touched, freed and purged.
+/// Nanoseconds that events take, above what HOT takes. Measured on a 2-core guest (Host geometry,
+/// one thread, blocks of 64 and 512 bytes, release build) by loops that do little else: fill 256
+/// MiB and free it with refills of 4 and of 64 blocks, bursts that fit the depot, batches freed by
+/// another thread, 64 MiB touched, freed and purged.
 mod ns {
     /// A refill, whatever it brings.
     pub const REFILL: u64 = 33;
@@ -39,8 +40,8 @@ mod ns {
     pub const REFAULTED_MIB: u64 = 390_000;
 }
 
-/// At equal weights a share of the time is worth this many times that share of the memory. Chosen: who takes
-/// a caching allocator pays for time with memory.
+/// At equal weights a share of the time is worth this many times that share of the memory. Chosen:
+/// who takes a caching allocator pays for time with memory.
 const EXCHANGE: u64 = 8;
 /// Thousandths of [`crate::Dial::MemoryWeight`] in the whole.
 const WHOLE: u64 = 1000;
@@ -82,8 +83,8 @@ pub struct Epoch {
     waste: u64,
 }
 
-/// What one stretch is against another: how much more it costs, in thousandths. `None`: there is nothing to
-/// tell, or the two ways to compare contradict each other.
+/// What one stretch is against another: how much more it costs, in thousandths. `None`: there is
+/// nothing to tell, or the two ways to compare contradict each other.
 pub type Difference = Option<i64>;
 
 impl Epoch {
@@ -141,8 +142,8 @@ impl Epoch {
         (self.time_ppm().saturating_mul(WHOLE - weight) / WHOLE, memory * weight / WHOLE)
     }
 
-    /// How much more it costs than `other`, in thousandths of the larger of what `other` costs and `least`,
-    /// which is what does not matter: parts per million of the time.
+    /// How much more it costs than `other`, in thousandths of the larger of what `other` costs and
+    /// `least`, which is what does not matter: parts per million of the time.
     #[must_use]
     pub fn against(&self, other: &Self, weight: u32, least: u64) -> Difference {
         let (time, memory) = self.parts(weight);
@@ -156,7 +157,8 @@ impl Epoch {
         if self.blocks == 0 || other.blocks == 0 || self.slow_ns == 0 {
             return Some(by_time);
         }
-        // What this one would have taken, had as many blocks passed in a millisecond as in the other.
+        // What this one would have taken, had as many blocks passed in a millisecond as in the
+        // other.
         let ours = u128::from(self.blocks) * u128::from(other.span_ms);
         let theirs = u128::from(other.blocks) * u128::from(self.span_ms);
         let by_block = difference((u128::from(time) * theirs / ours.max(1)) as u64);

@@ -15,8 +15,8 @@ pub enum Act {
     SetClass(SizeClass, ClassDial, u8),
     /// Give free memory back to the system until at most this many KiB of it are left.
     Purge(u32),
-    /// Every thread empties the caches of classes that it has not used since the last such order, when it
-    /// next does something slow.
+    /// Every thread empties the caches of classes that it has not used since the last such order,
+    /// when it next does something slow.
     Trim,
     /// Deliver the mail of this many sleeping threads, and empty their depots.
     Visit(u32),
@@ -91,8 +91,8 @@ pub struct Order {
     pub reason: Reason,
 }
 
-/// The orders of one turn. Bounded: what finds no place is given again at a later turn, because policies
-/// decide by what they see.
+/// The orders of one turn. Bounded: what finds no place is given again at a later turn, because
+/// policies decide by what they see.
 #[derive(Debug, Default)]
 pub struct Orders {
     list: Vec<Order, 64>,
@@ -141,8 +141,8 @@ impl Orders {
         self.list.push(Order { act, reason }).is_ok()
     }
 
-    /// Wants a dial to stand at the nearest value to `value` that it may have. Nothing is ordered if it does, or
-    /// if the host has pinned it.
+    /// Wants a dial to stand at the nearest value to `value` that it may have. Nothing is ordered
+    /// if it does, or if the host has pinned it.
     pub fn set(&mut self, dials: &Dials, dial: Dial, value: u32, reason: Reason) {
         let value = dial.clamp(value);
         let ordered = self.list.iter().rev().find_map(|order| match order.act {

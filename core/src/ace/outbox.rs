@@ -4,10 +4,11 @@
 //! |---|---|
 //! | parcels and blocks in them, of each class | [`ClassDial::Parcel`] |
 //!
-//! Parcels that go out full and often carry twice as many, up to a chunk's worth and [`MOST_BYTES`]: one
-//! that fills a quarter of the receiver's magazine goes into its depot as it is, a smaller one is
-//! unpacked into slabs. A class of which fewer than [`RARE`] blocks were sent in [`WINDOW_MS`] sends what
-//! it has, at most [`SMALL`] together, so that none waits long in another's hands. Bounds: 1 to 63.
+//! Parcels that go out full and often carry twice as many, up to a chunk's worth and
+//! [`MOST_BYTES`]: one that fills a quarter of the receiver's magazine goes into its depot as it
+//! is, a smaller one is unpacked into slabs. A class of which fewer than [`RARE`] blocks were sent
+//! in [`WINDOW_MS`] sends what it has, at most [`SMALL`] together, so that none waits long in
+//! another's hands. Bounds: 1 to 63.
 
 use super::{Orders, Policy, Reason, Seen, home::Home};
 use crate::{

@@ -1,8 +1,10 @@
-//! Which phase the program is in: what it allocates, for whom, and how much it holds. Floor: garden.
+//! Which phase the program is in: what it allocates, for whom, and how much it holds.
+//! Floor: garden.
 //!
-//! A print is what the dials hardly change: the shares that groups of size classes have in the misses, the share of
-//! blocks that travel, and the order of magnitude of what is in use. A turn whose print is far from that of
-//! its phase is left out of every comparison; some of them in a row, near each other, are a new phase.
+//! A print is what the dials hardly change: the shares that groups of size classes have in the
+//! misses, the share of blocks that travel, and the order of magnitude of what is in use. A turn
+//! whose print is far from that of its phase is left out of every comparison; some of them in a
+//! row, near each other, are a new phase.
 
 use super::Seen;
 use crate::size_class::SizeClass;

@@ -5,10 +5,10 @@
 //! |---|---|
 //! | bytes in use, superslabs with huge pages | [`Act::Promote`] |
 //!
-//! Nothing while [`Dial::PromotePermille`] is 0. From [`LARGE`] bytes in use that moved by at most a tenth
-//! for [`STEADY_MS`], [`BUDGET`] superslabs a turn, until an order brings no more of them; then nothing until
-//! the bytes in use have moved. If promoted superslabs become fewer, purges undo what was done: nothing
-//! for a while, which doubles each time.
+//! Nothing while [`Dial::PromotePermille`] is 0. From [`LARGE`] bytes in use that moved by at most
+//! a tenth for [`STEADY_MS`], [`BUDGET`] superslabs a turn, until an order brings no more of them;
+//! then nothing until the bytes in use have moved. If promoted superslabs become fewer, purges undo
+//! what was done: nothing for a while, which doubles each time.
 
 use super::{Act, Orders, Policy, Reason, Seen};
 use crate::dials::{Dial, Dials};

@@ -1,10 +1,11 @@
 //! How much free memory stays resident beyond the dials' limit. Learned from reuse. Floor: garden.
 //!
-//! Memory that is wanted again within [`REUSE_MS`] of being given back was given back in vain: a page
-//! fault for each of its pages. The allowance then rises to eight times what was wanted again, at most to all
-//! that was given back in that time: a program that fills and empties a heap over and over pays for an
-//! eighth of one cycle, and one that wants a little back does not keep a lot. Downwards it follows the low
-//! water: what stayed free for a whole [`REUSE_MS`] is not needed, and goes back now.
+//! Memory that is wanted again within [`REUSE_MS`] of being given back was given back in vain: a
+//! page fault for each of its pages. The allowance then rises to eight times what was wanted again,
+//! at most to all that was given back in that time: a program that fills and empties a heap over
+//! and over pays for an eighth of one cycle, and one that wants a little back does not keep a lot.
+//! Downwards it follows the low water: what stayed free for a whole [`REUSE_MS`] is not needed, and
+//! goes back now.
 //!
 //! What exceeds the limit goes back with the free that exceeds it, unless the heap is attended
 //! ([`crate::Heap::set_attended`]): then it goes from here, as soon as nothing moves any more.
@@ -15,7 +16,8 @@ use crate::{
     stats::Events,
 };
 
-/// Reuse within this time counts as given back in vain; free memory that nobody wanted for this time goes.
+/// Reuse within this time counts as given back in vain; free memory that nobody wanted for this
+/// time goes.
 pub const REUSE_MS: u64 = 100;
 /// Free memory beyond the limit goes when it stands still for this time.
 const STILL_MS: u64 = 16;
@@ -84,7 +86,8 @@ impl Purge {
                 self.low_since = seen.now_ms;
             }
         }
-        // Of purges in a long span nobody knows when they were; the benefit of the doubt goes to memory.
+        // Of purges in a long span nobody knows when they were; the benefit of the doubt goes to
+        // memory.
         if seen.events.purged_bytes > 0 && seen.span_ms <= REUSE_MS {
             if self.purged == 0 {
                 // The floor stayed as well: what was wanted again is needed besides.
@@ -128,8 +131,9 @@ impl Purge {
         let learned = kib(dials.get(Dial::DirtyLearnedKib)).min(seen.levels.committed_bytes);
         let share = dials.dirty_share(used(seen)) as u64;
         if learned == 0 {
-            // More than the limit may be free if what was learned is forgotten, or the heap is attended. What is
-            // back where it was at each turn has moved in between; what stands still was offered already.
+            // More than the limit may be free if what was learned is forgotten, or the heap is
+            // attended. What is back where it was at each turn has moved in between; what stands
+            // still was offered already.
             let moves = swings || dirty.saturating_sub(low) >= LEAST;
             if moves && low > share {
                 orders.give(Act::Purge(to_kib(dirty - (low - share))), Reason::Unneeded);
@@ -170,8 +174,8 @@ fn to_kib(bytes: u64) -> u32 {
 }
 
 impl Purge {
-    /// A program that does nothing for [`IDLE_MS`] needs no free memory, whatever profile it runs in. What the
-    /// host asked to keep by name is kept.
+    /// A program that does nothing for [`IDLE_MS`] needs no free memory, whatever profile it runs
+    /// in. What the host asked to keep by name is kept.
     fn rest(&mut self, seen: &Seen, dials: &Dials, orders: &mut Orders) {
         let dirty = seen.levels.dirty_bytes;
         let stands = dirty == self.dirty && dirty == seen.levels.dirty_low_bytes;
@@ -321,7 +325,8 @@ mod tests {
     #[test]
     fn what_is_above_the_fixed_limit_goes_even_if_nothing_is_learned() {
         let mut bench = Bench::new();
-        // Moving, with a low water above the limit. The system does not take it: each window offers it.
+        // Moving, with a low water above the limit. The system does not take it: each window offers
+        // it.
         let kept: Vec<u64> = (0..6).filter_map(|_| bench.turn(20, [0, 0, 50, 40])).collect();
         assert_eq!(kept, [50 - (40 - 4); 2]);
         let kept: Vec<u64> = (0..20).filter_map(|_| bench.turn(20, [0, 0, 4, 4])).collect();

@@ -5,10 +5,10 @@
 //! | requests that found no memory; refills, and which of them depots served | [`Dial::RefillMax`] |
 //!
 //! One at a time when a request found no memory: what waits in magazines is what others lack. After
-//! [`CALM_MS`] without such a request it doubles at each turn until it is back where it was. It goes on
-//! to the most while slabs serve more than [`OFTEN`] refills a second that bring as many blocks as they may
-//! (large blocks come few at a time, whatever the dial says), and back when they serve less than an eighth
-//! of that. Bounds: 1 to 127.
+//! [`CALM_MS`] without such a request it doubles at each turn until it is back where it was. It
+//! goes on to the most while slabs serve more than [`OFTEN`] refills a second that bring as many
+//! blocks as they may (large blocks come few at a time, whatever the dial says), and back when they
+//! serve less than an eighth of that. Bounds: 1 to 127.
 
 use super::{Orders, Policy, Reason, Seen, home::Home};
 use crate::dials::{Dial, Dials};

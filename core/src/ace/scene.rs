@@ -4,7 +4,8 @@ use super::{Act, Order, Orders, Policy, Seen};
 use crate::{dials::Dials, size_class::SizeClass};
 use heapless::Vec;
 
-/// A quiet turn of 20 ms in a heap of one thread, whose magazines and superslabs are as large as a host's.
+/// A quiet turn of 20 ms in a heap of one thread, whose magazines and superslabs are as large as a
+/// host's.
 pub fn scene() -> Seen {
     let mut seen = Seen { now_ms: 1000, span_ms: 20, ..Seen::new() };
     for class in SizeClass::all() {

@@ -112,8 +112,8 @@ pub struct Levels {
     pub live: u32,
     /// Superslabs that are emptying themselves.
     pub draining: u32,
-    /// Times that one began to empty itself, and that one had to serve again before it was empty, since
-    /// the heap began.
+    /// Times that one began to empty itself, and that one had to serve again before it was empty,
+    /// since the heap began.
     pub drained: u32,
     /// See `drained`.
     pub revived: u32,

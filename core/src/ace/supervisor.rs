@@ -1,5 +1,5 @@
-//! What stands above the tuning policies: the phase that the program is in, the profile that they start from,
-//! and whether their orders were worth it. Floor: garden.
+//! What stands above the tuning policies: the phase that the program is in, the profile that they
+//! start from, and whether their orders were worth it. Floor: garden.
 
 use super::{Learner, Orders, Policy, Seen, phase::Phases, trial::Trial};
 use crate::dials::Dials;

@@ -4,11 +4,11 @@
 //! |---|---|
 //! | free units of superslabs that serve; how many began to drain, and had to serve again | [`Dial::DrainPermille`] |
 //!
-//! If superslabs that serve have had more room than [`ROOMY`] for [`STEADY_MS`], too few of them empty
-//! themselves: those with more in them drain, too. If a quarter of those that began to drain had to
-//! serve again, draining was too eager: back to where the dial stood, then to half of it, and no more than
-//! that until a while has passed, which doubles each time. Bounds: half of where it stood to
-//! [`MOST`].
+//! If superslabs that serve have had more room than [`ROOMY`] for [`STEADY_MS`], too few of them
+//! empty themselves: those with more in them drain, too. If a quarter of those that began to drain
+//! had to serve again, draining was too eager: back to where the dial stood, then to half of it,
+//! and no more than that until a while has passed, which doubles each time. Bounds: half of where
+//! it stood to [`MOST`].
 
 use super::{Orders, Policy, Reason, Seen, home::Home};
 use crate::dials::{Dial, Dials};

@@ -1,8 +1,9 @@
 //! Whether what was tuned was worth it; if not, it is taken back. Floor: garden.
 //!
-//! Orders of the tuning policies begin a trial: some turns later, in the same phase, the cost is held against
-//! that of the turns before. If it is worse by [`WORSE`] thousandths, every dial that was turned meanwhile gets
-//! its old value, and may not go that way again for a while, which doubles each time.
+//! Orders of the tuning policies begin a trial: some turns later, in the same phase, the cost is
+//! held against that of the turns before. If it is worse by [`WORSE`] thousandths, every dial that
+//! was turned meanwhile gets its old value, and may not go that way again for a while, which
+//! doubles each time.
 //!
 //! Acts that are not dials (a purge, a trim) are reflexes, and are not judged.
 
@@ -112,8 +113,8 @@ impl Trial {
         self.settle = SETTLE;
     }
 
-    /// Looks at a turn and at the orders that the tuning policies gave in it, those from number `from` on:
-    /// takes banned ones away, and adds some if what was tuned before is to be undone.
+    /// Looks at a turn and at the orders that the tuning policies gave in it, those from number
+    /// `from` on: takes banned ones away, and adds some if what was tuned before is to be undone.
     pub fn watch(
         &mut self,
         seen: &Seen,
@@ -197,7 +198,8 @@ impl Trial {
     }
 }
 
-/// Whether a knob goes up. Zero is not the least of a class's dials, but means what the geometry says.
+/// Whether a knob goes up. Zero is not the least of a class's dials, but means what the geometry
+/// says.
 fn is_up(knob: Knob, old: u32, new: u32) -> bool {
     let place = |value: u32| match knob {
         Knob::OfClass(_, ClassDial::Cap | ClassDial::Parcel) if value == 0 => u32::MAX,

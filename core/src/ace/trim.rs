@@ -4,11 +4,12 @@
 //! |---|---|
 //! | refills and overflows of each class, sleeping threads | [`Act::Trim`], [`Act::Visit`] |
 //!
-//! A trim marks the caches of each thread and empties those that were marked by the one before and not
-//! used since, so two of them follow each other: when a class that had been at work ([`WORK`] slow events)
-//! did nothing slow for [`Dial::IdleMs`], and for much longer than it used to; and when a burst has ended,
-//! that is, the rate of slow events fell below an eighth of what it was. No more come until another class
-//! falls idle or another burst ends, so on a steady load there are none.
+//! A trim marks the caches of each thread and empties those that were marked by the one before and
+//! not used since, so two of them follow each other: when a class that had been at work ([`WORK`]
+//! slow events) did nothing slow for [`Dial::IdleMs`], and for much longer than it used to; and
+//! when a burst has ended, that is, the rate of slow events fell below an eighth of what it was. No
+//! more come until another class falls idle or another burst ends, so on a steady load there are
+//! none.
 //!
 //! Sleepers that hold something are visited, a few a turn.
 

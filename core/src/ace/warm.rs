@@ -4,9 +4,9 @@
 //! |---|---|
 //! | slabs that were wanted, and those that were ready | [`Dial::WarmPrefill`], [`Dial::WarmMax`] |
 //!
-//! If more than a tenth of at least [`ENOUGH`] slabs that were wanted was not ready, twice as many are
-//! prepared at a time, up to [`MOST`], and at least as many kept. When hardly any slab was wanted for
-//! [`REST_MS`], both go back to where they stood. Bounds: where they stood to [`MOST`].
+//! If more than a tenth of at least [`ENOUGH`] slabs that were wanted was not ready, twice as many
+//! are prepared at a time, up to [`MOST`], and at least as many kept. When hardly any slab was
+//! wanted for [`REST_MS`], both go back to where they stood. Bounds: where they stood to [`MOST`].
 
 use super::{Orders, Policy, Reason, Seen, home::Home};
 use crate::dials::{Dial, Dials};

@@ -72,7 +72,8 @@ impl<G: Geometry> Arena<G> {
         }
     }
 
-    /// Reserves the range: as many units as the provider grants, halving from the geometry's maximum.
+    /// Reserves the range: as many units as the provider grants, halving from the geometry's
+    /// maximum.
     ///
     /// # Errors
     /// [`OutOfPages`] if not even the geometry's minimum is to be had.
@@ -95,7 +96,8 @@ impl<G: Geometry> Arena<G> {
         }
     }
 
-    /// The most whole superslabs that fit a region beside their tables, which fill the place before the first.
+    /// The most whole superslabs that fit a region beside their tables, which fill the place before
+    /// the first.
     fn within(region: Region, records: Records, page: usize) -> Result<Self, OutOfPages> {
         let start = region.start.addr().get();
         let blocks = |units| {
@@ -236,14 +238,16 @@ impl<G: Geometry> Arena<G> {
         unsafe { pages.commit(range) }
     }
 
-    /// Units that share a page of the bit tables; a word of the unit bitmaps covers whole pages or none.
+    /// Units that share a page of the bit tables; a word of the unit bitmaps covers whole pages or
+    /// none.
     const fn page_units(page: usize) -> u32 {
         (page / Self::BITS_BYTES) as u32
     }
 
-    /// Gives back the pages of live bits and bitmaps that belong to free units alone: `free` has a bit for each
-    /// of the 64 units from `first` on that is free, and `fresh` for those that became so. Live bits of free
-    /// units are zero, as the pages read afterwards; what slabs there wrote into their bitmaps is forgotten.
+    /// Gives back the pages of live bits and bitmaps that belong to free units alone: `free` has a
+    /// bit for each of the 64 units from `first` on that is free, and `fresh` for those that became
+    /// so. Live bits of free units are zero, as the pages read afterwards; what slabs there wrote
+    /// into their bitmaps is forgotten.
     pub fn forget<P: PageProvider>(&self, pages: &P, first: u32, free: u64, fresh: u64) {
         let share = Self::page_units(P::PAGE);
         if !P::TOUCHABLE || !(1..=64).contains(&share) {

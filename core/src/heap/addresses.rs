@@ -1,10 +1,10 @@
 //! [`AddressHeap`]: the heap for memory that the CPU does not touch. Floor: roof.
 //!
-//! Blocks are addresses: of a device's memory, of a bus, of physical frames. What is known of them lies in
-//! the tables beside the range, so the same slabs, superslabs, spans and hysteresis serve them. No thread
-//! holds anything here: each call takes the pool's lock, and the bitmap alone tells which blocks of a slab
-//! are in use. So a free is checked before it changes anything, and misuse is an answer, not a report to
-//! the platform.
+//! Blocks are addresses: of a device's memory, of a bus, of physical frames. What is known of them
+//! lies in the tables beside the range, so the same slabs, superslabs, spans and hysteresis serve
+//! them. No thread holds anything here: each call takes the pool's lock, and the bitmap alone tells
+//! which blocks of a slab are in use. So a free is checked before it changes anything, and misuse
+//! is an answer, not a report to the platform.
 
 use super::audit::ledger_of;
 use crate::{
@@ -30,11 +30,11 @@ pub struct Extent {
     pub bytes: usize,
 }
 
-/// See the module's documentation. All methods may be called from any thread; none of them panics, and
-/// none reads or writes a block.
+/// See the module's documentation. All methods may be called from any thread; none of them panics,
+/// and none reads or writes a block.
 ///
-/// Of the platform it uses geometry, pages, lock and clock; [`crate::NoThreads`] serves as its threads. The
-/// geometry keeps prefixes in tables.
+/// Of the platform it uses geometry, pages, lock and clock; [`crate::NoThreads`] serves as its
+/// threads. The geometry keeps prefixes in tables.
 pub struct AddressHeap<P: Platform> {
     shared: Shared<P>,
     // Written under the pool's lock.
@@ -55,7 +55,8 @@ impl<P: Platform> AddressHeap<P> {
         }
     }
 
-    /// The numbers that may change while the heap runs; of use here are those about memory that is kept.
+    /// The numbers that may change while the heap runs; of use here are those about memory that is
+    /// kept.
     pub const fn dials(&self) -> &Dials {
         &self.shared.dials
     }
@@ -98,8 +99,8 @@ impl<P: Platform> AddressHeap<P> {
     /// Frees the block at this address. Returns its size in bytes, as [`Self::size_of`] told it.
     ///
     /// # Errors
-    /// What is wrong with the address; nothing is changed then. Once the last block of a slab is freed,
-    /// [`MisuseKind::NeverAllocated`] also stands for a double free.
+    /// What is wrong with the address; nothing is changed then. Once the last block of a slab is
+    /// freed, [`MisuseKind::NeverAllocated`] also stands for a double free.
     ///
     /// # Safety
     /// The caller gives the block up: its memory may be taken away at once.
@@ -140,8 +141,8 @@ impl<P: Platform> AddressHeap<P> {
         }
     }
 
-    /// Gives free memory back to the provider until at most `keep_bytes` of it are left. Returns the bytes
-    /// given back, in units of the geometry.
+    /// Gives free memory back to the provider until at most `keep_bytes` of it are left. Returns
+    /// the bytes given back, in units of the geometry.
     pub fn trim(&self, keep_bytes: usize) -> usize {
         if self.shared.arena().is_none() {
             return 0;
@@ -161,8 +162,8 @@ impl<P: Platform> AddressHeap<P> {
         self.peak_bytes.get() as usize
     }
 
-    /// As [`crate::Heap::ledger`]; committed bytes are addresses in use or free, with memory behind them
-    /// or not.
+    /// As [`crate::Heap::ledger`]; committed bytes are addresses in use or free, with memory behind
+    /// them or not.
     pub fn ledger(&self) -> Ledger {
         let mut ledger = ledger_of(&self.shared);
         for class in &mut ledger.classes {

@@ -18,8 +18,8 @@ use crate::{
 };
 
 impl<P: Platform> Heap<P> {
-    /// Walks the heap and accounts for every committed byte and every block, holding the pool's lock
-    /// meanwhile. For tests and reports.
+    /// Walks the heap and accounts for every committed byte and every block, holding the pool's
+    /// lock meanwhile. For tests and reports.
     pub fn ledger(&self) -> Ledger {
         ledger_of(&self.shared)
     }
@@ -46,7 +46,8 @@ pub(super) fn ledger_of<P: Platform>(shared: &Shared<P>) -> Ledger {
     {
         read_counters(&pool, &mut ledger);
         walk_spans(&pool, &mut ledger);
-        // What is in use inside superslabs, and is neither routed, in reserve nor warm, holds chunks.
+        // What is in use inside superslabs, and is neither routed, in reserve nor warm, holds
+        // chunks.
         ledger.uses.chunks = ledger.uses.chunks.saturating_sub(ledger.uses.warm);
         let (spare, untouched, in_a_unit) = pool.chunk_counts();
         let room = ledger.uses.chunks / P::Geometry::UNIT * in_a_unit;

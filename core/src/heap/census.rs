@@ -13,7 +13,8 @@ use crate::{
 };
 
 impl<P: Platform> Heap<P> {
-    /// Counts what the heap holds and did. Walks all slabs without stopping the threads that use them.
+    /// Counts what the heap holds and did. Walks all slabs without stopping the threads that use
+    /// them.
     pub fn stats(&self) -> Stats {
         let mut stats = Stats {
             classes: [ClassStats::default(); SizeClass::COUNT],
@@ -65,8 +66,9 @@ fn count_superslab<G: Geometry>(arena: &Arena<G>, first: u32, classes: &mut [Cla
         let class = entry.class();
         let units = shape_of::<G>(class).units;
         if arena.slab_head(unit, units) != unit {
-            // The slab is changing hands this moment, and of its entries we saw the first before and
-            // this one after (or the other way round). Read from here it would end beyond its superslab.
+            // The slab is changing hands this moment, and of its entries we saw the first before
+            // and this one after (or the other way round). Read from here it would end beyond its
+            // superslab.
             unit += 1;
             continue;
         }

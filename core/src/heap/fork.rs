@@ -22,8 +22,8 @@ impl<P: Platform> Heap<P> {
         unsafe { self.shared.raw_lock().unlock() };
     }
 
-    /// After a fork, in the child: gives the slabs of all threads that are gone to the pool. What those
-    /// threads had in their magazines is found again by the live bits; without them (feature
+    /// After a fork, in the child: gives the slabs of all threads that are gone to the pool. What
+    /// those threads had in their magazines is found again by the live bits; without them (feature
     /// `unchecked`) it stays out of use.
     ///
     /// # Safety

@@ -16,8 +16,8 @@ use core::{
 };
 
 impl<P: Platform> Heap<P> {
-    /// Changes the size of a block that `malloc`, `calloc` or `realloc` gave; the content is kept up
-    /// to the smaller size. Null: out of memory, and the block is untouched.
+    /// Changes the size of a block that `malloc`, `calloc` or `realloc` gave; the content is kept
+    /// up to the smaller size. Null: out of memory, and the block is untouched.
     ///
     /// # Safety
     /// `block` is a live block of this heap; if another one is returned, it is freed.

@@ -1,8 +1,8 @@
 //! A turn of ACE: what is seen is gathered here, what is ordered is carried out here. Floor: roof.
 //!
-//! Turns come from three places: slow paths count down and now and then look at the clock; a thread of the
-//! host, or its idle loop, calls [`Heap::turn`]. One at a time: who finds a turn in progress goes on. No lock is
-//! held while ACE thinks, so a turn that is held up holds nobody up.
+//! Turns come from three places: slow paths count down and now and then look at the clock; a thread
+//! of the host, or its idle loop, calls [`Heap::turn`]. One at a time: who finds a turn in progress
+//! goes on. No lock is held while ACE thinks, so a turn that is held up holds nobody up.
 
 use super::Heap;
 use crate::{
@@ -34,17 +34,19 @@ impl<P: Platform> Heap<P> {
         self.shared.seat.mode()
     }
 
-    /// Sets how much ACE does. Dials stay where they are. Where that ends [`Mode::Tune`] in an attended heap
-    /// (see [`Self::set_attended`]), what waits for a turn is given back by this call.
+    /// Sets how much ACE does. Dials stay where they are. Where that ends [`Mode::Tune`] in an
+    /// attended heap (see [`Self::set_attended`]), what waits for a turn is given back by this
+    /// call.
     pub fn set_mode(&self, mode: Mode) {
         self.attend(|seat| seat.set_mode(mode));
     }
 
-    /// Says whether somebody calls [`Self::turn`] every 10 to 20 milliseconds from now on, whatever the program
-    /// does. If so, and in [`Mode::Tune`], memory that is freed waits for the turn that finds it unused: a
-    /// program that wants it again at once gets it without page faults. If not, which is how a heap begins, the
-    /// free that exceeds the limit gives it back, and so does this call with what still waits. The last call
-    /// counts: where an adapter has a thread for turns, that thread calls this, and a host should not.
+    /// Says whether somebody calls [`Self::turn`] every 10 to 20 milliseconds from now on, whatever
+    /// the program does. If so, and in [`Mode::Tune`], memory that is freed waits for the turn that
+    /// finds it unused: a program that wants it again at once gets it without page faults. If not,
+    /// which is how a heap begins, the free that exceeds the limit gives it back, and so does this
+    /// call with what still waits. The last call counts: where an adapter has a thread for turns,
+    /// that thread calls this, and a host should not.
     pub fn set_attended(&self, attended: bool) {
         self.attend(|seat| seat.set_attended(attended));
     }
@@ -68,8 +70,8 @@ impl<P: Platform> Heap<P> {
         profile.set(&self.shared.dials);
     }
 
-    /// One turn of ACE, if the mode is not off and nobody else is at it: for a host's own thread or idle
-    /// loop. `now_ms` is the time in milliseconds since any fixed moment, on the clock of
+    /// One turn of ACE, if the mode is not off and nobody else is at it: for a host's own thread or
+    /// idle loop. `now_ms` is the time in milliseconds since any fixed moment, on the clock of
     /// [`Platform::now_ms`] where there is one. Returns the number of orders.
     pub fn turn(&self, now_ms: u64) -> usize {
         self.take_turn(now_ms, |ace, seen, dials, orders| ace.turn(seen, dials, orders))
@@ -112,7 +114,8 @@ impl<P: Platform> Heap<P> {
         })
     }
 
-    /// One slow event of the calling thread. Every so many the clock is asked whether a turn is due.
+    /// One slow event of the calling thread. Every so many the clock is asked whether a turn is
+    /// due.
     #[inline]
     pub(super) fn tick(&self, call: Call) {
         if let Some(local) = Local::current(&self.shared)
@@ -207,8 +210,8 @@ fn asleep<P: Platform>(shared: &Shared<P>, now_ms: u64) -> Asleep {
     Asleep { now_ms, idle_ms: shared.dials.get(Dial::IdleMs).into() }
 }
 
-/// Gives back what is dirty now, but for `keep` bytes. Others come in between, a superslab's worth at a time: a
-/// GiB takes a tenth of a second. What they free meanwhile is left to a later order.
+/// Gives back what is dirty now, but for `keep` bytes. Others come in between, a superslab's worth
+/// at a time: a GiB takes a tenth of a second. What they free meanwhile is left to a later order.
 fn purge<P: Platform>(shared: &Shared<P>, keep: usize) {
     let mut more = shared.lock().map_or(0, |pool| pool.dirty_bytes().saturating_sub(keep));
     while more > 0 {

@@ -1,8 +1,8 @@
 //! Spare chunks, and the units they live in. Floor: 1st.
 //!
-//! A unit that is set aside for chunks has no route entries, so nobody can free it. Mail to a thread that
-//! sleeps can need many chunks; when they come back, the units of which all chunks are spare return to
-//! the heap.
+//! A unit that is set aside for chunks has no route entries, so nobody can free it. Mail to a
+//! thread that sleeps can need many chunks; when they come back, the units of which all chunks are
+//! spare return to the heap.
 
 use super::{Locked, Shared};
 use crate::{

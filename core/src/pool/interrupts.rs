@@ -1,8 +1,9 @@
-//! Callers who may not wait ([`Platform::may_wait`]), such as interrupt handlers: how they come by the lock, and
-//! where they leave blocks that only its holder can take back. Verbs: leave, take. Floor: 1st.
+//! Callers who may not wait ([`Platform::may_wait`]), such as interrupt handlers: how they come by
+//! the lock, and where they leave blocks that only its holder can take back. Verbs: leave, take.
+//! Floor: 1st.
 //!
-//! What is left is a list through the blocks' own first words, without a lock: pushed by anybody, taken as a whole by
-//! somebody who may wait. A block stays live until it is freed then.
+//! What is left is a list through the blocks' own first words, without a lock: pushed by anybody,
+//! taken as a whole by somebody who may wait. A block stays live until it is freed then.
 
 use super::{Pool, Shared};
 use crate::{platform::Platform, sync::Ordering};
@@ -22,7 +23,8 @@ impl<P: Platform> Shared<P> {
         !P::INTERRUPTS || P::may_wait()
     }
 
-    /// Tries for a little while: another CPU may be about to unlock, but who was interrupted here is not.
+    /// Tries for a little while: another CPU may be about to unlock, but who was interrupted here
+    /// is not.
     #[cold]
     pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, P::Lock, Pool>> {
         for _ in 0..TRIES {

@@ -17,7 +17,8 @@ use core::ptr::NonNull;
 pub struct Fresh {
     /// First byte.
     pub start: NonNull<u8>,
-    /// Bytes that may not read as zero, somewhere in the block: all, unless the provider's memory begins as zero.
+    /// Bytes that may not read as zero, somewhere in the block: all, unless the provider's memory
+    /// begins as zero.
     pub dirty_bytes: usize,
 }
 
@@ -165,8 +166,8 @@ impl<P: Platform> Shared<P> {
         self.lock()?.huge.get(address)
     }
 
-    /// Makes a fresh block read as zero. Where little of it is dirty its pages are given back rather than
-    /// written: writing would touch all of them.
+    /// Makes a fresh block read as zero. Where little of it is dirty its pages are given back
+    /// rather than written: writing would touch all of them.
     #[inline(never)]
     pub fn zero(&self, fresh: &Fresh, bytes: usize) {
         if fresh.dirty_bytes == 0 {
@@ -175,8 +176,8 @@ impl<P: Platform> Shared<P> {
         let page = <P::Pages as PageProvider>::PAGE;
         let range = Region { start: fresh.start, bytes: align_up(bytes, page) };
         if fresh.dirty_bytes < bytes / 4 && Self::may_wait() {
-            // SAFETY: a large block's memory is committed and whole pages long, and the caller has just
-            // been given it: nobody needs its content.
+            // SAFETY: a large block's memory is committed and whole pages long, and the caller has
+            // just been given it: nobody needs its content.
             if unsafe { self.pages.purge(range) } == Purged::Zeroed {
                 return;
             }
@@ -190,8 +191,8 @@ impl<P: Platform> Shared<P> {
     pub fn free_huge(&self, block: NonNull<u8>) -> bool {
         let removed = self.lock().and_then(|mut pool| pool.huge.remove(block.addr().get()));
         let Some(bytes) = removed else { return false };
-        // SAFETY: the table held exactly the regions that `map` and `remap` returned, and the caller
-        // frees this one.
+        // SAFETY: the table held exactly the regions that `map` and `remap` returned, and the
+        // caller frees this one.
         unsafe { self.pages.release(Region { start: block, bytes }) };
         true
     }
@@ -213,7 +214,8 @@ impl<P: Platform> Shared<P> {
         let mut pool = self.lock().ok_or(OutOfPages)?;
         let old = pool.huge.get(block.addr().get()).ok_or(OutOfPages)?;
         let region = Region { start: block, bytes: old };
-        // SAFETY: the table holds regions of `map` and `remap`; the caller gives up the old address.
+        // SAFETY: the table holds regions of `map` and `remap`; the caller gives up the old
+        // address.
         let moved = unsafe { self.pages.remap(region, bytes, true) }?;
         // Under the lock all the while: nobody can be given the old address before it is out of the
         // table.

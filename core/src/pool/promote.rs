@@ -7,8 +7,9 @@ use crate::{
 };
 
 impl<P: Platform> Locked<'_, P> {
-    /// Asks for huge pages behind Live superslabs that are used as much as the dial says, at most `budget`
-    /// of them. Returns how many. The system may copy each of them, under the lock: a few a call.
+    /// Asks for huge pages behind Live superslabs that are used as much as the dial says, at most
+    /// `budget` of them. Returns how many. The system may copy each of them, under the lock: a few
+    /// a call.
     #[cold]
     #[inline(never)]
     pub fn promote(&mut self, budget: usize) -> usize {
@@ -31,7 +32,8 @@ impl<P: Platform> Locked<'_, P> {
     }
 }
 
-/// Small pages again, if it was huge ones: before pages inside are given back, or all of the superslab.
+/// Small pages again, if it was huge ones: before pages inside are given back, or all of the
+/// superslab.
 pub(super) fn demote<P: Platform>(
     shared: &Shared<P>,
     arena: &Arena<P::Geometry>,

@@ -1,4 +1,5 @@
-//! Memory that the pool gives back to the system: with the free that exceeds the limit, or when it is told.
+//! Memory that the pool gives back to the system: with the free that exceeds the limit, or when it
+//! is told.
 //! Verbs: settle, purge. Floor: 1st.
 
 use super::{Locked, Pool, Shared, promote};

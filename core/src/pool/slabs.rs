@@ -13,15 +13,16 @@ use crate::{
 };
 
 impl<'a, P: Platform> Locked<'a, P> {
-    /// Takes an aligned run of 1, 2 or 4 units: one that is ready, or from a superslab, if need be a new
-    /// one.
+    /// Takes an aligned run of 1, 2 or 4 units: one that is ready, or from a superslab, if need be
+    /// a new one.
     pub(super) fn take_units(&mut self, units: u32) -> Option<u32> {
         let ready = self.supers.take_reserved::<P::Geometry>(units);
         ready.or_else(|| self.search_units(units))
     }
 
-    /// Secondary prefill: a search brings a few runs more, which wait in the reserve, so that the pool
-    /// does not swing between none and one. The heap does not grow for runs that nobody asked for.
+    /// Secondary prefill: a search brings a few runs more, which wait in the reserve, so that the
+    /// pool does not swing between none and one. The heap does not grow for runs that nobody asked
+    /// for.
     fn search_units(&mut self, units: u32) -> Option<u32> {
         let (arena, besides) = (self.arena, self.shared.dials.get(Dial::WarmPrefill));
         if let Some(head) = self.supers.take(arena, units, besides) {
@@ -51,8 +52,8 @@ impl<'a, P: Platform> Locked<'a, P> {
         }
     }
 
-    /// Adopts a slab with free blocks for heap `owner`: one whose thread is gone, an empty one from the
-    /// warm pool, or a new one. `None`: out of pages.
+    /// Adopts a slab with free blocks for heap `owner`: one whose thread is gone, an empty one from
+    /// the warm pool, or a new one. `None`: out of pages.
     #[inline(never)]
     pub fn adopt(&mut self, class: SizeClass, owner: u32) -> Option<Slab<'a, P::Geometry>> {
         let arena = self.arena;
@@ -98,8 +99,8 @@ impl<'a, P: Platform> Locked<'a, P> {
         Some(slab)
     }
 
-    /// Takes units for a slab of `class`, not yet formatted and still marked dirty where they are. The warm
-    /// pool serves it if its units were in reserve.
+    /// Takes units for a slab of `class`, not yet formatted and still marked dirty where they are.
+    /// The warm pool serves it if its units were in reserve.
     fn carve(&mut self, class: SizeClass) -> Option<Slab<'a, P::Geometry>> {
         let units = u32::from(shape_of::<P::Geometry>(class).units);
         let head = if let Some(head) = self.supers.take_reserved::<P::Geometry>(units) {
@@ -212,7 +213,8 @@ impl<'a, P: Platform> Locked<'a, P> {
         Some(block)
     }
 
-    /// [`Self::alloc_block`], but the bitmap alone knows of it: for heaps that keep no block elsewhere.
+    /// [`Self::alloc_block`], but the bitmap alone knows of it: for heaps that keep no block
+    /// elsewhere.
     pub fn take_block(&mut self, class: SizeClass) -> Option<*mut u8> {
         let arena = self.arena;
         let slab = match self.partial[class.index()].first(arena, class) {

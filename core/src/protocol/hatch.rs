@@ -1,12 +1,12 @@
-//! A hatch before a bounded store: things are put in and taken out by whoever finds it free, and what finds it
-//! busy or the store full is dropped and counted. Verbs: offer, poll. Floor: lift.
+//! A hatch before a bounded store: things are put in and taken out by whoever finds it free, and
+//! what finds it busy or the store full is dropped and counted. Verbs: offer, poll. Floor: lift.
 //!
 //! | who | may |
 //! |---|---|
 //! | any thread | `offer`, `poll`, `take_dropped` |
 //!
-//! Invariant: the store is touched by one at a time, who sees all that was done to it before. Of what is
-//! offered, each thing is put in once or counted as dropped once. Nobody waits.
+//! Invariant: the store is touched by one at a time, who sees all that was done to it before. Of
+//! what is offered, each thing is put in once or counted as dropped once. Nobody waits.
 
 use crate::{
     protocol::turnstile::Turnstile,

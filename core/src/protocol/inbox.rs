@@ -1,7 +1,7 @@
 //! Freed blocks on their way home to the heap that owns them. Verbs: send, drain. Floor: lift.
 //!
-//! What is sent is an *item*: a number at or above [`FIRST_ITEM`] that names something which can hold
-//! a link: a chunk of blocks, or a block that found no chunk to travel in.
+//! What is sent is an *item*: a number at or above [`FIRST_ITEM`] that names something which can
+//! hold a link: a chunk of blocks, or a block that found no chunk to travel in.
 //!
 //! One word: 0 = closed (the heap has no thread; also what fresh memory reads), 1 = open and empty,
 //! otherwise the newest item; older ones follow through [`Links`].
@@ -12,9 +12,9 @@
 //! | the owner, or a visitor in its stead | `drain` (take all) |
 //! | the owner | `open`, `close` (take all and refuse what comes later) |
 //!
-//! Invariant: an item that was sent is drained or returned by `close` exactly once; none is stranded,
-//! because closing and taking are one step. Whoever finds the inbox closed still holds its item and
-//! routes the blocks anew: they belong to somebody else by now.
+//! Invariant: an item that was sent is drained or returned by `close` exactly once; none is
+//! stranded, because closing and taking are one step. Whoever finds the inbox closed still holds
+//! its item and routes the blocks anew: they belong to somebody else by now.
 
 use crate::sync::{AtomicUsize, Ordering};
 
@@ -46,8 +46,8 @@ impl Inbox {
 
     /// Lets items in. The caller has just become the owner.
     pub fn open(&self) {
-        // Release: pairs with the Acquire of `send`; a sender that finds the inbox open also sees the
-        // heap behind it set up.
+        // Release: pairs with the Acquire of `send`; a sender that finds the inbox open also sees
+        // the heap behind it set up.
         self.word.store(OPEN, Ordering::Release);
     }
 
@@ -59,8 +59,8 @@ impl Inbox {
                 return false;
             }
             links.set_next(item, if head == OPEN { NO_ITEM } else { head });
-            // Release: pairs with the Acquire of `drain` and `close`; publishes the item's content and
-            // its link. Acquire on failure: the new head may say that the inbox was closed.
+            // Release: pairs with the Acquire of `drain` and `close`; publishes the item's content
+            // and its link. Acquire on failure: the new head may say that the inbox was closed.
             match self.word.compare_exchange_weak(head, item, Ordering::Release, Ordering::Acquire)
             {
                 Ok(_) => return true,
@@ -87,8 +87,8 @@ impl Inbox {
 
     /// Takes all items and lets no more in. Owner only, before it gives the heap up.
     pub fn close(&self) -> usize {
-        // Acquire: as in `drain`. Release: pairs with the Acquire of a `send` that finds the inbox closed
-        // and routes its blocks anew; it must see who owns them now.
+        // Acquire: as in `drain`. Release: pairs with the Acquire of a `send` that finds the inbox
+        // closed and routes its blocks anew; it must see who owns them now.
         let head = self.word.swap(CLOSED, Ordering::AcqRel);
         if head <= OPEN { NO_ITEM } else { head }
     }

@@ -8,12 +8,13 @@
 //! | a visitor of the heap, who brings blocks home in its thread's stead | look; and `retire` all, once no block of the slab is left with the program or the thread |
 //! | any other thread | nothing: it sends the block home, and the owner retires it |
 //!
-//! Invariant: of all frees of a block that was granted once, exactly one retires it; the others are told
-//! so. Plain loads and stores are enough, because a word has one writer at a time: it covers 512 bytes,
-//! which lie in one slab, and a slab changes its owner under the pool's lock. A visitor may take a slab from
-//! a thread that runs, because HOT writes a word only for a block that the program or a magazine has, and
-//! there is none. (A program that frees a block a second time, in its own thread, in the very instant in which
-//! the slab goes, can still have HOT write the word as it was before; the second free is then not noticed.)
+//! Invariant: of all frees of a block that was granted once, exactly one retires it; the others are
+//! told so. Plain loads and stores are enough, because a word has one writer at a time: it covers
+//! 512 bytes, which lie in one slab, and a slab changes its owner under the pool's lock. A visitor
+//! may take a slab from a thread that runs, because HOT writes a word only for a block that the
+//! program or a magazine has, and there is none. (A program that frees a block a second time, in
+//! its own thread, in the very instant in which the slab goes, can still have HOT write the word as
+//! it was before; the second free is then not noticed.)
 
 use crate::sync::RelaxedU32;
 

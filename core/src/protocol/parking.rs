@@ -1,4 +1,5 @@
-//! The word of a lock whose waiters sleep: who may move it, and who must wake whom. Verbs: lock, unlock.
+//! The word of a lock whose waiters sleep: who may move it, and who must wake whom. Verbs: lock,
+//! unlock.
 //! Floor: lift.
 //!
 //! | word | meaning |
@@ -7,13 +8,13 @@
 //! | 1 | locked, nobody sleeps |
 //! | 2 | locked, somebody may sleep: the unlocker must wake one |
 //!
-//! Invariants: at most one holder, because only a read-modify-write that finds 0 makes one and only the
-//! holder writes 0. Nobody sleeps for ever: whoever sleeps has seen 2 after it last wrote 2, so the
-//! unlock that ends that holding sees 2 and wakes. Fair enough for a lock that is held for microseconds:
-//! who comes first, wins.
+//! Invariants: at most one holder, because only a read-modify-write that finds 0 makes one and only
+//! the holder writes 0. Nobody sleeps for ever: whoever sleeps has seen 2 after it last wrote 2, so
+//! the unlock that ends that holding sees 2 and wakes. Fair enough for a lock that is held for
+//! microseconds: who comes first, wins.
 //!
-//! A fork copies the word but no sleeper. The thread that forked holds the lock and unlocks the copy like
-//! the original: if it wakes, then nobody, which is harmless.
+//! A fork copies the word but no sleeper. The thread that forked holds the lock and unlocks the
+//! copy like the original: if it wakes, then nobody, which is harmless.
 
 use crate::sync::{AtomicU32, Ordering};
 use core::hint;
@@ -31,8 +32,9 @@ pub trait Parking {
     /// The word. Nobody else writes it.
     fn word(&self) -> &AtomicU32;
 
-    /// Sleeps until [`Self::wake_one`], unless the word no longer holds `value`: that look and falling
-    /// asleep are one step. Every other way to return is fine too, because the caller looks again.
+    /// Sleeps until [`Self::wake_one`], unless the word no longer holds `value`: that look and
+    /// falling asleep are one step. Every other way to return is fine too, because the caller looks
+    /// again.
     fn sleep_while(&self, value: u32);
 
     /// Wakes one sleeper, if there is one.

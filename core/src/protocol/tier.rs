@@ -8,8 +8,8 @@
 //! | Live | serves new slabs | holder of the pool's lock |
 //! | Draining | nearly empty: serves none, so that it becomes empty | holder of the pool's lock |
 //!
-//! A reader without the lock that wants to look into a superslab pins it first. Invariant: while a pin
-//! is held the tier is not Free, so neither the slabs' metadata nor their pages go away.
+//! A reader without the lock that wants to look into a superslab pins it first. Invariant: while a
+//! pin is held the tier is not Free, so neither the slabs' metadata nor their pages go away.
 
 use crate::sync::{AtomicU32, Ordering};
 

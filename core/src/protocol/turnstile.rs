@@ -1,12 +1,13 @@
-//! A door that one at a time goes through, and nobody waits at. Verbs: try_enter, leave. Floor: lift.
+//! A door that one at a time goes through, and nobody waits at. Verbs: try_enter, leave.
+//! Floor: lift.
 //!
 //! | who | may |
 //! |---|---|
 //! | any thread | `try_enter` |
 //! | who is inside | `leave`, once |
 //!
-//! Invariant: at most one is inside, and who enters sees all that those before did inside. Who finds somebody
-//! inside goes on with something else: it has a way to do without.
+//! Invariant: at most one is inside, and who enters sees all that those before did inside. Who
+//! finds somebody inside goes on with something else: it has a way to do without.
 
 use crate::sync::{AtomicU32, Ordering};
 

@@ -1,7 +1,7 @@
 //! Whether a region is what R1 to R3 say: for tests. Floor: annex.
 //!
-//! Live blocks have no size here, so what they cover is known only by what is left over: a test that knows its
-//! blocks compares [`Audit`] with them.
+//! Live blocks have no size here, so what they cover is known only by what is left over: a test
+//! that knows its blocks compares [`Audit`] with them.
 
 use super::{
     RegionHeap,

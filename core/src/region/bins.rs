@@ -1,5 +1,5 @@
-//! The bins of one region: where free blocks hang, by size. Floor: annex. Every function takes a constant
-//! number of steps, but [`Ground::search`].
+//! The bins of one region: where free blocks hang, by size. Floor: annex. Every function takes a
+//! constant number of steps, but [`Ground::search`].
 
 use super::{
     blocks::fits,
@@ -27,8 +27,8 @@ impl<S: Scale> Ground<S> {
         }
     }
 
-    /// Takes a block out of its bin, and answers its size. Stops the program if links, sizes and neighbours disagree
-    /// (R4).
+    /// Takes a block out of its bin, and answers its size. Stops the program if links, sizes and
+    /// neighbours disagree (R4).
     #[cfg_attr(feature = "small-code", inline(never))]
     #[cfg_attr(not(feature = "small-code"), inline)]
     pub fn unlink(self, block: usize) -> usize {
@@ -50,8 +50,8 @@ impl<S: Scale> Ground<S> {
         self.join(self.checked_links(block));
     }
 
-    /// The block that follows this one in its bin, and the place that leads to it, if both know of it. Else stops the
-    /// program.
+    /// The block that follows this one in its bin, and the place that leads to it, if both know of
+    /// it. Else stops the program.
     #[inline(always)]
     fn checked_links(self, block: usize) -> (usize, usize) {
         let (next, place) = (self.next(block), self.place(block));
@@ -147,8 +147,8 @@ impl<S: Scale> Ground<S> {
         word * WORD_BITS + found.trailing_zeros() as usize
     }
 
-    /// The first block, by bins, that has room for so many granules from where it is aligned on, and how many are
-    /// before that; 0 if there is none. As long as there are blocks.
+    /// The first block, by bins, that has room for so many granules from where it is aligned on,
+    /// and how many are before that; 0 if there is none. As long as there are blocks.
     pub fn search(self, granules: usize, align: usize) -> (usize, usize) {
         let mut bin = bin_of::<S>(granules);
         loop {

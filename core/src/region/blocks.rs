@@ -1,8 +1,8 @@
 //! Blocks of one region: taken, given back, resized. Floor: annex.
 //!
-//! HOT is a cached block of the very size; WARM takes from the bins and joins what is freed with its free
-//! neighbours. COLD is the search of [`Ground::scavenge`], which bounded scales don't have; the smallest has
-//! nothing else.
+//! HOT is a cached block of the very size; WARM takes from the bins and joins what is freed with
+//! its free neighbours. COLD is the search of [`Ground::scavenge`], which bounded scales don't
+//! have; the smallest has nothing else.
 
 use super::{
     ground::Ground,
@@ -14,7 +14,8 @@ use core::ptr::NonNull;
 /// The bits of a live block's first two granules, and of a cached one's.
 const LIVE: usize = 0b01;
 const CACHED: usize = 0b11;
-/// At the end of a cached block's first granule, where a block in a bin that ended there would have its size.
+/// At the end of a cached block's first granule, where a block in a bin that ended there would have
+/// its size.
 pub const MARK: usize = 1;
 /// Frees that found the caches full until these are emptied.
 const STALE: u32 = 4096;
@@ -64,21 +65,22 @@ impl<S: Scale> Ground<S> {
         self.flip(block, CACHED ^ LIVE);
     }
 
-    /// The granule that begins at this address, if it is one of the region's that a block may have: its number
-    /// less one. Else something not below the limit.
+    /// The granule that begins at this address, if it is one of the region's that a block may have:
+    /// its number less one. Else something not below the limit.
     #[inline(always)]
     pub fn before(self, address: NonNull<u8>) -> usize {
         let offset = address.addr().get().wrapping_sub(self.base().addr().get());
-        // An address inside a granule has low bits, which the rotation makes the highest. Granule 0, control data,
-        // is sent after them.
+        // An address inside a granule has low bits, which the rotation makes the highest. Granule
+        // 0, control data, is sent after them.
         offset.rotate_right(GRANULE.ilog2()).wrapping_sub(1)
     }
 
     /// Whether a live block begins here; `bits` are those from the granule before on.
     #[inline(always)]
     pub fn is_live(self, block: usize, bits: usize) -> bool {
-        // A last bit is followed by the first of a block that is not in a bin. So 1, 0 is a live block, or, if there
-        // is a 1 before it, the second granule of a cached one, which its mark betrays.
+        // A last bit is followed by the first of a block that is not in a bin. So 1, 0 is a live
+        // block, or, if there is a 1 before it, the second granule of a cached one, which its mark
+        // betrays.
         let odd = bits.wrapping_sub(LIVE << 1);
         if S::CACHED == 0 {
             return odd & 0b110 == 0;
@@ -86,9 +88,9 @@ impl<S: Scale> Ground<S> {
         if S::BOUNDED {
             return odd & 0b111 == 0 || odd & 0b110 == 0 && self.size_before(block) != MARK;
         }
-        // Whether there is a 1 before is anybody's guess, and a processor's wrong guess is dearer than to look. Where
-        // there is none the program's bytes are, which are not the heap's to read: then it looks at the head of a
-        // bin, which is no mark, for no block has that number.
+        // Whether there is a 1 before is anybody's guess, and a processor's wrong guess is dearer
+        // than to look. Where there is none the program's bytes are, which are not the heap's to
+        // read: then it looks at the head of a bin, which is no mark, for no block has that number.
         let ends = (bits & 1).wrapping_neg();
         odd & 0b110 == 0 && self.follow((Self::link_of(block) - 1) & ends) != MARK
     }
@@ -104,7 +106,8 @@ impl<S: Scale> Ground<S> {
             return false;
         }
         self.edit(|control| control.room = room);
-        // A block of two granules shows its neighbour a set last bit: this tells it from one in a bin (R2).
+        // A block of two granules shows its neighbour a set last bit: this tells it from one in a
+        // bin (R2).
         self.set_size_before(block + SMALLEST, 0);
         self.set_size_before(block + 1, MARK);
         self.set_next(block, self.cache(granules));
@@ -135,7 +138,8 @@ impl<S: Scale> Ground<S> {
         Some(self.start(self.carve(block, size, 0, granules)))
     }
 
-    /// Takes a block of any size whose first byte is at a multiple of `align` granules, a power of two.
+    /// Takes a block of any size whose first byte is at a multiple of `align` granules, a power of
+    /// two.
     #[inline(never)]
     pub fn take_any(self, granules: usize, align: usize) -> usize {
         // What lies before an aligned block is a block too, and so is what lies behind it.
@@ -162,8 +166,8 @@ impl<S: Scale> Ground<S> {
         if block == 0 { 0 } else { self.carve_any(block, gap, granules) }
     }
 
-    /// Granules from a free block's start to the first place that is aligned and leaves a whole block before it,
-    /// or none.
+    /// Granules from a free block's start to the first place that is aligned and leaves a whole
+    /// block before it, or none.
     pub fn gap(self, block: usize, align: usize) -> usize {
         let first = self.start(block).addr().get() / GRANULE;
         let gap = first.wrapping_neg() & (align - 1);
@@ -175,7 +179,8 @@ impl<S: Scale> Ground<S> {
         self.carve(block, size, gap, granules)
     }
 
-    /// Makes a live block inside one that was just in a bin: `gap` granules stay free before it, the rest behind it.
+    /// Makes a live block inside one that was just in a bin: `gap` granules stay free before it,
+    /// the rest behind it.
     #[inline(always)]
     fn carve(self, block: usize, size: usize, gap: usize, granules: usize) -> usize {
         self.edit(|control| {
@@ -197,8 +202,8 @@ impl<S: Scale> Ground<S> {
         live
     }
 
-    /// Clears the first bit of a live block, and that before it if it is the last of a free one, whose size is the
-    /// answer; else zero. `bits`: from the granule before the block on.
+    /// Clears the first bit of a live block, and that before it if it is the last of a free one,
+    /// whose size is the answer; else zero. `bits`: from the granule before the block on.
     #[inline(always)]
     pub fn uproot(self, block: usize, bits: usize) -> usize {
         // Zero, too, if what ends there is cached.
@@ -209,7 +214,8 @@ impl<S: Scale> Ground<S> {
         before
     }
 
-    /// WARM: [`Ground::give`] for a block of which so many granules were used, and that its cache has no room for.
+    /// WARM: [`Ground::give`] for a block of which so many granules were used, and that its cache
+    /// has no room for.
     #[inline(always)]
     pub fn settle(self, block: usize, granules: usize, before: usize) {
         if cfg!(feature = "small-code") && !S::BOUNDED {
@@ -230,8 +236,8 @@ impl<S: Scale> Ground<S> {
         }
     }
 
-    /// Gives back a block that was uprooted, joined with its free neighbours. `before`: the size of the one before it,
-    /// or zero.
+    /// Gives back a block that was uprooted, joined with its free neighbours. `before`: the size of
+    /// the one before it, or zero.
     #[inline(never)]
     pub fn give(self, block: usize, granules: usize, before: usize) {
         self.give_here(block, granules, before);
@@ -279,8 +285,8 @@ impl<S: Scale> Ground<S> {
         true
     }
 
-    /// For a request that found no room: puts everything cached into the bins, and if that may be why, the caches
-    /// may hold less from now on.
+    /// For a request that found no room: puts everything cached into the bins, and if that may be
+    /// why, the caches may hold less from now on.
     #[cold]
     pub fn make_room(self) {
         self.edit(|control| {
@@ -326,8 +332,8 @@ impl<S: Scale> Ground<S> {
         while !self.bit(end) {
             end += 1;
         }
-        // What is found is the last of a block in a bin, or the first of another: 1, 1 if that is cached, and then
-        // its mark is what is read.
+        // What is found is the last of a block in a bin, or the first of another: 1, 1 if that is
+        // cached, and then its mark is what is read.
         let is_edge = end == self.get(|control| control.limit);
         !is_edge && self.bits(end) & 0b11 == 0b11 && self.size_before(end + 1) > end - granule
     }
@@ -361,7 +367,8 @@ pub fn accuse<S: Scale>(kind: MisuseKind, address: NonNull<u8>) -> ! {
     S::misuse(Misuse { kind, address: address.addr().get(), block_bytes: 0, owner: 0 })
 }
 
-/// Whether a free block of `size` can hold one of this many granules, and what is left is none or a block.
+/// Whether a free block of `size` can hold one of this many granules, and what is left is none or a
+/// block.
 #[inline(always)]
 pub const fn fits(size: usize, granules: usize) -> bool {
     size == granules || size >= granules + SMALLEST

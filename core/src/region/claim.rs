@@ -7,8 +7,8 @@ use super::{
 use crate::{ace::Larder, claim::ClaimError};
 use core::ptr::NonNull;
 
-/// The whole granules between `start` and `start + bytes`: the first, and how many. Regions begin at a multiple
-/// of a word, so that their control data does.
+/// The whole granules between `start` and `start + bytes`: the first, and how many. Regions begin
+/// at a multiple of a word, so that their control data does.
 pub fn granules_between(start: *mut u8, bytes: usize) -> Result<(NonNull<u8>, usize), ClaimError> {
     let align = const { if align_of::<usize>() > GRANULE { align_of::<usize>() } else { GRANULE } };
     let end = start.addr().checked_add(bytes).ok_or(ClaimError::Invalid)?;
@@ -21,12 +21,12 @@ pub fn granules_between(start: *mut u8, bytes: usize) -> Result<(NonNull<u8>, us
 }
 
 impl<S: Scale> Ground<S> {
-    /// Makes a region of this memory: of as many granules as links reach, if there are more. Answers its
-    /// granules, control data included.
+    /// Makes a region of this memory: of as many granules as links reach, if there are more.
+    /// Answers its granules, control data included.
     ///
     /// # Safety
-    /// `base`, aligned to a granule and a word, begins `granules` granules of memory that are nobody else's for as long as
-    /// the region is used.
+    /// `base`, aligned to a granule and a word, begins `granules` granules of memory that are
+    /// nobody else's for as long as the region is used.
     pub unsafe fn found(base: NonNull<u8>, granules: usize) -> Result<(Self, usize), ClaimError> {
         const { assert!(align_of::<Control<S>>() <= GRANULE) }
         let granules = granules.min(S::Link::MOST);
@@ -36,7 +36,8 @@ impl<S: Scale> Ground<S> {
         }
         // SAFETY: the caller's promise; the control data fits, as was just seen.
         let ground = unsafe { Self::at(base) };
-        // SAFETY: as above; all zero is "no block" for heads, map and bits, and valid in each field of `Control`.
+        // SAFETY: as above; all zero is "no block" for heads, map and bits, and valid in each field
+        // of `Control`.
         unsafe { base.write_bytes(0, first * GRANULE) };
         let free = granules - first;
         ground.edit(|control| {

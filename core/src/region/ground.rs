@@ -13,17 +13,18 @@
 //! | free, in a bin | 0 | 0 | 1 |
 //!
 //! Invariants:
-//! * R1 Blocks, and nothing else, fill the granules from `first` to `limit`, and no two neighbours are both in
-//!   bins. The bit before `first` is 0, and those of the edge and of what would follow it are 1: neither looks
-//!   like a free neighbour, nor like a live block.
-//! * R2 A block in a bin of size `n` holds, as links: the next block, the place of the link that leads to this one (in
-//!   the block before, or the bin's head), `n`; and `n` again at its end. A cached one: the next; 1
-//!   at the end of its first granule; and, if it has but two granules, 0 at its end.
-//! * R3 If there is a map: a bit of it is set if and only if the bin has a block. The bit past the last bin's always is: there a
-//!   search ends.
-//! * R4 Between calls every granule number in control data and in free blocks is one of R1's. A program that
-//!   writes to memory that it has given up breaks this; what is read there is compared with the bits, or with
-//!   the copy at the block's other end, before it is acted upon.
+//! * R1 Blocks, and nothing else, fill the granules from `first` to `limit`, and no two neighbours
+//!   are both in bins. The bit before `first` is 0, and those of the edge and of what would follow
+//!   it are 1: neither looks like a free neighbour, nor like a live block.
+//! * R2 A block in a bin of size `n` holds, as links: the next block, the place of the link that
+//!   leads to this one (in the block before, or the bin's head), `n`; and `n` again at its end. A
+//!   cached one: the next; 1 at the end of its first granule; and, if it has but two granules, 0 at
+//!   its end.
+//! * R3 If there is a map: a bit of it is set if and only if the bin has a block. The bit past the
+//!   last bin's always is: there a search ends.
+//! * R4 Between calls every granule number in control data and in free blocks is one of R1's. A
+//!   program that writes to memory that it has given up breaks this; what is read there is compared
+//!   with the bits, or with the copy at the block's other end, before it is acted upon.
 
 use super::scale::{GRANULE, Link, Scale, bins};
 use crate::ace::Larder;
@@ -73,8 +74,8 @@ impl<S: Scale> Control<S> {
         if S::BOUNDED { self.low } else { self.low.min(self.free) }
     }
 
-    /// The caches may hold a part of what is free. A bounded scale does not empty them for a request that would be
-    /// refused; there the limit stays as it was set.
+    /// The caches may hold a part of what is free. A bounded scale does not empty them for a
+    /// request that would be refused; there the limit stays as it was set.
     #[inline(always)]
     pub fn ration(&mut self) {
         if !S::BOUNDED && S::CACHED > 0 {
@@ -110,7 +111,8 @@ impl<S: Scale> Ground<S> {
     /// Heads come first: so a bin's number is that of its head's place.
     const CONTROL: usize = (bins::<S>() * Self::LINK).next_multiple_of(align_of::<Control<S>>());
     const MAP: usize = Self::CONTROL + size_of::<Control<S>>();
-    /// Whether each request searches. A scale without caches is for the least code, and that is the least.
+    /// Whether each request searches. A scale without caches is for the least code, and that is the
+    /// least.
     pub const SEARCHES: bool = S::CACHED == 0 && !S::BOUNDED;
     /// Whether a map says which bins have blocks.
     pub const MAPPED: bool = !Self::SEARCHES;
@@ -119,8 +121,8 @@ impl<S: Scale> Ground<S> {
     const CACHES: usize = Self::MAP + Self::WORDS * Self::WORD;
     const BITS: usize = (Self::CACHES + S::CACHED * Self::LINK).next_multiple_of(Self::WORD);
 
-    /// Granules of control data of a region with so many granules, those of edge and control included. Bits are read
-    /// and written by words, or two bytes at a time.
+    /// Granules of control data of a region with so many granules, those of edge and control
+    /// included. Bits are read and written by words, or two bytes at a time.
     pub const fn control_granules(granules: usize) -> usize {
         (Self::BITS + Self::WORD + GRANULE + granules / 8) / GRANULE
     }
@@ -128,9 +130,10 @@ impl<S: Scale> Ground<S> {
     /// The region that begins here.
     ///
     /// # Safety
-    /// From `base`, which is aligned to a granule and a word, there is memory enough for a region's control data and its
-    /// granules, and it belongs to nobody else while the region is used. All other functions of `Ground` rest on
-    /// this, and on what is asked of them staying between R1's bounds.
+    /// From `base`, which is aligned to a granule and a word, there is memory enough for a region's
+    /// control data and its granules, and it belongs to nobody else while the region is used. All
+    /// other functions of `Ground` rest on this, and on what is asked of them staying between R1's
+    /// bounds.
     pub unsafe fn at(base: NonNull<u8>) -> Self {
         Self { base, scale: PhantomData }
     }
@@ -156,15 +159,16 @@ impl<S: Scale> Ground<S> {
     /// A copy of a field of the control data, or of all.
     #[inline(always)]
     pub fn get<T: Copy>(self, field: impl FnOnce(&Control<S>) -> T) -> T {
-        // SAFETY: `at`; `claim` wrote it, and there is no reference to it but within `get` and `edit`, which
-        // call nothing that touches the region.
+        // SAFETY: `at`; `claim` wrote it, and there is no reference to it but within `get` and
+        // `edit`, which call nothing that touches the region.
         field(unsafe { self.control().as_ref() })
     }
 
     /// Changes control data.
     #[inline(always)]
     pub fn edit(self, change: impl FnOnce(&mut Control<S>)) {
-        // SAFETY: as for `get`; a `Ground` is used only by whoever holds the heap mutably, or its lock's guard.
+        // SAFETY: as for `get`; a `Ground` is used only by whoever holds the heap mutably, or its
+        // lock's guard.
         change(unsafe { self.control().as_mut() });
     }
 
@@ -292,7 +296,8 @@ impl<S: Scale> Ground<S> {
         usize::from(word) >> (granule % 8)
     }
 
-    /// Flips the bits of `granule` and after it that are set in `flip`, which has nine bits at most.
+    /// Flips the bits of `granule` and after it that are set in `flip`, which has nine bits at
+    /// most.
     #[inline(always)]
     pub fn flip(self, granule: usize, flip: usize) {
         let at = self.byte(Self::BITS + granule / 8).cast::<u16>();

@@ -15,24 +15,27 @@ use core::{
 };
 use lock_api::{Mutex, MutexGuard, RawMutex};
 
-/// Asked when a request can't be met, with the heap to claim memory for, or to trim. `true`: try again. Must not
-/// allocate from this heap otherwise: it is locked.
+/// Asked when a request can't be met, with the heap to claim memory for, or to trim. `true`: try
+/// again. Must not allocate from this heap otherwise: it is locked.
 pub type OutOfMemory<S> = fn(&mut RegionHeap<S>, Layout) -> bool;
 
 /// A [`RegionHeap`] for many callers: one lock around each call. Usually a `static`.
 ///
-/// `L` must fit the callers: [`SpinLock`] for threads and CPUs that are not interrupted by others of this
-/// heap's callers; a lock that masks interrupts where interrupt handlers allocate.
+/// `L` must fit the callers: [`SpinLock`] for threads and CPUs that are not interrupted by others
+/// of this heap's callers; a lock that masks interrupts where interrupt handlers allocate.
 ///
 /// `S` must fit the memory. The default, [`Wide`], is for regions from 128 KiB; below that take
-/// [`Mini`](super::Mini), and below 8 KiB [`Micro`](super::Micro). Of a region of 4 KiB blocks can have 1,448,
-/// 3,448 and 3,808 bytes, and the smallest regions have 2,640, 608 and 240 (where words have 64 bits).
+/// [`Mini`](super::Mini), and below 8 KiB [`Micro`](super::Micro). Of a region of 4 KiB blocks can
+/// have 1,448, 3,448 and 3,808 bytes, and the smallest regions have 2,640, 608 and 240 (where words
+/// have 64 bits).
 ///
-/// A program's mistake is reported through [`Scale::misuse`], which panics, while the heap is locked: a panic
-/// handler that allocates from this heap then waits for ever with [`SpinLock`], and panics again with
-/// `CriticalSectionLock`. The layout of a free is believed: see [`RegionHeap::deallocate`].
+/// A program's mistake is reported through [`Scale::misuse`], which panics, while the heap is
+/// locked: a panic handler that allocates from this heap then waits for ever with [`SpinLock`], and
+/// panics again with `CriticalSectionLock`. The layout of a free is believed: see
+/// [`RegionHeap::deallocate`].
 ///
-/// With a feature `allocator-api2-…` a reference to it is an `Allocator`, for collections in a region:
+/// With a feature `allocator-api2-…` a reference to it is an `Allocator`, for collections in a
+/// region:
 ///
 #[cfg_attr(feature = "allocator-api2-04", doc = "```")]
 #[cfg_attr(not(feature = "allocator-api2-04"), doc = "```ignore")]
@@ -113,8 +116,8 @@ impl<L: RawMutex, S: Scale> LockedHeap<L, S> {
         self.lock().turn(now_ms)
     }
 
-    // The slow halves of `alloc` and `dealloc` take the guard with them, so that the fast ones have nothing to do
-    // after them, and need no frame.
+    // The slow halves of `alloc` and `dealloc` take the guard with them, so that the fast ones have
+    // nothing to do after them, and need no frame.
 
     #[inline(never)]
     fn alloc_uncached(
@@ -179,8 +182,8 @@ impl<L: RawMutex, S: Scale> LockedHeap<L, S> {
     }
 }
 
-// SAFETY: blocks are disjoint, aligned and as large as asked, and stay so until they are freed: R1. A
-// layout's size is at most `isize::MAX`.
+// SAFETY: blocks are disjoint, aligned and as large as asked, and stay so until they are freed: R1.
+// A layout's size is at most `isize::MAX`.
 unsafe impl<L: RawMutex, S: Scale> GlobalAlloc for LockedHeap<L, S> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -199,7 +202,8 @@ unsafe impl<L: RawMutex, S: Scale> GlobalAlloc for LockedHeap<L, S> {
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: a block was allocated with this layout, and there the contract is that it is not of size zero.
+        // SAFETY: a block was allocated with this layout, and there the contract is that it is not
+        // of size zero.
         unsafe { assert_unchecked(layout.size() != 0) };
         // SAFETY: a block that was allocated is not null.
         let block = unsafe { NonNull::new_unchecked(block) };
@@ -223,7 +227,8 @@ unsafe impl<L: RawMutex, S: Scale> GlobalAlloc for LockedHeap<L, S> {
         if unsafe { self.lock().resize_in_place(NonNull::new_unchecked(block), layout, bytes) } {
             return block;
         }
-        // SAFETY: the caller's promise: rounded up to the alignment, the size is at most `isize::MAX`.
+        // SAFETY: the caller's promise: rounded up to the alignment, the size is at most
+        // `isize::MAX`.
         let moved = unsafe { Layout::from_size_align_unchecked(bytes, layout.align()) };
         // SAFETY: as above; the size is not zero.
         let to = unsafe { self.alloc(moved) };

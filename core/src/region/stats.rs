@@ -5,8 +5,8 @@ use super::{
     ground::{Control, Ground},
     scale::{GRANULE, Scale, bins},
 };
-/// Snapshot of a region heap, in bytes. Found in a constant number of steps a region, and one for each cached block of
-/// which eight bytes at most were used.
+/// Snapshot of a region heap, in bytes. Found in a constant number of steps a region, and one for
+/// each cached block of which eight bytes at most were used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RegionStats {
     /// Regions.
@@ -21,9 +21,11 @@ pub struct RegionStats {
     pub cached: usize,
     /// Of it, free blocks in bins.
     pub free: usize,
-    /// The least that `free` ever was in each region, summed. Bounded scales don't keep it: what was claimed.
+    /// The least that `free` ever was in each region, summed. Bounded scales don't keep it: what
+    /// was claimed.
     pub least_free: usize,
-    /// Requests of a cached size that the first region's caches could not serve. Not counted in bounded scales.
+    /// Requests of a cached size that the first region's caches could not serve. Not counted in
+    /// bounded scales.
     pub missed: u64,
     /// Frees of a cached size that the caches had no room for. Not counted in bounded scales.
     pub spilled: u64,
@@ -54,8 +56,8 @@ impl<S: Scale> RegionHeap<S> {
         stats
     }
 
-    /// The largest free block in bytes, caches left alone. Looks at every bin, and at every block of
-    /// the last that has some.
+    /// The largest free block in bytes, caches left alone. Looks at every bin, and at every block
+    /// of the last that has some.
     #[must_use]
     pub fn largest_free(&self) -> usize {
         self.regions().map(Ground::largest).max().unwrap_or(0) * GRANULE

@@ -4,9 +4,9 @@ use super::{RegionHeap, ground::Ground, scale::Scale};
 use crate::ace::{Ration, Reason, Stock};
 
 impl<S: Scale> RegionHeap<S> {
-    /// Lets ACE look at each region and tune its caches; for an idle loop, every ten milliseconds or so. Answers
-    /// why something was done, where something was. `now_ms` is milliseconds since some fixed moment. As long as
-    /// the caches are; [`Scale::CACHED`] 0 leaves nothing to tune.
+    /// Lets ACE look at each region and tune its caches; for an idle loop, every ten milliseconds
+    /// or so. Answers why something was done, where something was. `now_ms` is milliseconds since
+    /// some fixed moment. As long as the caches are; [`Scale::CACHED`] 0 leaves nothing to tune.
     pub fn turn(&mut self, now_ms: u64) -> Option<Reason> {
         if S::CACHED == 0 {
             return None;

@@ -1,22 +1,23 @@
 //! Blocks that somebody else than the owner put back into their slab (B4). Floor: 1st.
 //!
-//! A visitor of the owner's heap may write the bitmap, but not the words of live bits: the owner's HOT may be
-//! at them. So the bits of delivered blocks stay set, and the slab counts them, until the owner comes by.
+//! A visitor of the owner's heap may write the bitmap, but not the words of live bits: the owner's
+//! HOT may be at them. So the bits of delivered blocks stay set, and the slab counts them, until
+//! the owner comes by.
 
 use super::Slab;
 use crate::{arena::CHECKED, geometry::Geometry, platform::MisuseKind};
 
 impl<G: Geometry> Slab<'_, G> {
-    /// Whether nobody has a block of it: all are in the bitmap, and none of those that were delivered was
-    /// freed once more since, by an owner whose magazine has it now (B4).
+    /// Whether nobody has a block of it: all are in the bitmap, and none of those that were
+    /// delivered was freed once more since, by an owner whose magazine has it now (B4).
     #[inline]
     pub fn is_vacated(&self) -> bool {
         let delivered = self.prefix.delivered.get();
         self.is_empty() && (delivered == 0 || self.live_bits() == delivered.into())
     }
 
-    /// Puts back a block that the owner does not know to be free. Its live bit stays set: the words of
-    /// live bits are the owner's to write, who may be doing so.
+    /// Puts back a block that the owner does not know to be free. Its live bit stays set: the words
+    /// of live bits are the owner's to write, who may be doing so.
     ///
     /// # Errors
     /// The block is not live, or was delivered before; nothing is changed then.
@@ -32,8 +33,8 @@ impl<G: Geometry> Slab<'_, G> {
         Ok(())
     }
 
-    /// Clears the live bits of the blocks that were delivered, as their owner, or as whoever takes a
-    /// vacated slab from its owner. Returns how many of them were not live any more (B4).
+    /// Clears the live bits of the blocks that were delivered, as their owner, or as whoever takes
+    /// a vacated slab from its owner. Returns how many of them were not live any more (B4).
     pub fn settle(&self) -> usize {
         let mut left = usize::from(self.prefix.delivered.get());
         if left == 0 {

@@ -1,10 +1,10 @@
-//! Under `cfg(shuttle)`: atomics of which every access is a point where the schedule explorer may let
-//! another thread run. Floor: cellar.
+//! Under `cfg(shuttle)`: atomics of which every access is a point where the schedule explorer may
+//! let another thread run. Floor: cellar.
 //!
-//! Shuttle's own atomics are larger than the integers they hold, and not valid when all bytes are zero.
-//! The heap's tables are laid over fresh pages that read as zero, so these here keep the layout of
-//! `core`'s. The meaning is the same: shuttle runs one thread at a time and treats every ordering as
-//! `SeqCst` (weaker orders are what the loom models are for).
+//! Shuttle's own atomics are larger than the integers they hold, and not valid when all bytes are
+//! zero. The heap's tables are laid over fresh pages that read as zero, so these here keep the
+//! layout of `core`'s. The meaning is the same: shuttle runs one thread at a time and treats every
+//! ordering as `SeqCst` (weaker orders are what the loom models are for).
 
 pub use core::sync::atomic::Ordering;
 use core::{sync::atomic, time::Duration};

@@ -4,8 +4,8 @@ use core::hint::{cold_path, spin_loop};
 use lock_api::{GuardSend, RawMutex};
 use spin::mutex::SpinMutex;
 
-/// A lock that spins. Fine where the holder can't be interrupted for long, as on a kernel's CPUs with interrupts
-/// off; a hosted platform should wait in the system instead.
+/// A lock that spins. Fine where the holder can't be interrupted for long, as on a kernel's CPUs
+/// with interrupts off; a hosted platform should wait in the system instead.
 #[derive(Debug)]
 pub struct SpinLock(SpinMutex<()>);
 
@@ -17,8 +17,8 @@ unsafe impl RawMutex for SpinLock {
 
     #[inline(always)]
     fn lock(&self) {
-        // As the wrapped lock does it, but so that a caller who need not wait has no loop in its way; and without a
-        // call, for which registers would have to be saved.
+        // As the wrapped lock does it, but so that a caller who need not wait has no loop in its
+        // way; and without a call, for which registers would have to be saved.
         while !RawMutex::try_lock(&self.0) {
             cold_path();
             while self.0.is_locked() {

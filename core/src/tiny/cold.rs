@@ -24,8 +24,9 @@ impl<'a, P: Platform> Local<'a, P> {
         self.front.units.set(self.shared.committed() as usize);
     }
 
-    /// A slab with free blocks from the pool. Sends off what waits in the outbox: we are slow anyway.
-    /// Before a slab is carved, memory that sleeping threads hold without knowing is looked for.
+    /// A slab with free blocks from the pool. Sends off what waits in the outbox: we are slow
+    /// anyway. Before a slab is carved, memory that sleeping threads hold without knowing is looked
+    /// for.
     #[inline(never)]
     pub(super) fn adopt(&self, class: SizeClass) -> Option<Slab<'a, P::Geometry>> {
         self.send_all();
@@ -88,8 +89,8 @@ impl<'a, P: Platform> Local<'a, P> {
         pool.take_chunk()
     }
 
-    /// Takes an emptied chunk. Half of too many go to the pool, or they would gather with the thread
-    /// that receives most.
+    /// Takes an emptied chunk. Half of too many go to the pool, or they would gather with the
+    /// thread that receives most.
     pub(super) fn recycle(&self, id: ChunkId) {
         self.heap.spare.push(self.arena, id);
         if self.heap.spare.len() > SPARE_CHUNKS {
@@ -113,8 +114,8 @@ impl<'a, P: Platform> Local<'a, P> {
         heap.mail.get() != NO_CHUNK || !heap.inbox.is_empty() || !heap.strays.is_empty()
     }
 
-    /// Takes in what other threads sent, at most `budget` parcels of it: the thread that comes back to
-    /// a million of its blocks does not pay for them in one malloc.
+    /// Takes in what other threads sent, at most `budget` parcels of it: the thread that comes back
+    /// to a million of its blocks does not pay for them in one malloc.
     #[inline(never)]
     pub(super) fn drain(&self, budget: usize) {
         if !self.heap.strays.is_empty() {
@@ -197,8 +198,8 @@ impl<'a, P: Platform> Local<'a, P> {
                 self.orphan_class(&mut pool, class);
             }
         }
-        // From here on nobody reads our number in the route table, so new frees go to the pool. What
-        // was on its way is taken out with the closing of the inbox.
+        // From here on nobody reads our number in the route table, so new frees go to the pool.
+        // What was on its way is taken out with the closing of the inbox.
         self.front.reset(RETIRED);
         for stray in Strays::new(self.arena, self.shared.committed(), self.heap.strays.close()) {
             match stray {
@@ -244,8 +245,8 @@ impl<'a, P: Platform> Local<'a, P> {
     #[inline(never)]
     pub fn trim(&self) {
         let Some(_stay) = self.enter() else { return };
-        // Mail whose slabs changed hands is sorted anew, which may fill outbox and magazines again; so
-        // the magazines come last.
+        // Mail whose slabs changed hands is sorted anew, which may fill outbox and magazines again;
+        // so the magazines come last.
         while !self.heap.outbox.is_empty() || self.has_mail() {
             self.send_all();
             self.drain(usize::MAX);
@@ -266,8 +267,8 @@ impl<'a, P: Platform> Local<'a, P> {
     }
 }
 
-/// Gives the pool the empty slabs that a heap kept because its thread could not wait for the lock. The caller is
-/// inside the heap's turnstile.
+/// Gives the pool the empty slabs that a heap kept because its thread could not wait for the lock.
+/// The caller is inside the heap's turnstile.
 pub(super) fn give_kept<P: Platform>(pool: &mut Locked<'_, P>, heap: &ThreadHeap) {
     if !P::INTERRUPTS || !heap.kept.replace(false) {
         return;
@@ -315,7 +316,8 @@ pub fn bury<P: Platform>(shared: &Shared<P>, own: Option<&Local<'_, P>>) {
         for (block, _) in Strays::new(arena, shared.committed(), heap.strays.close()).flatten() {
             arena.clear_live(block.addr());
         }
-        // What the thread had taken out already can be read if it was not at it. Its turnstile stays taken.
+        // What the thread had taken out already can be read if it was not at it. Its turnstile
+        // stays taken.
         let mail = if heap.turnstile.try_enter() { heap.mail.get() } else { NO_CHUNK };
         for first in [heap.inbox.close() as ChunkId, mail] {
             let mut id = first;

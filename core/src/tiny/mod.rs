@@ -8,21 +8,21 @@
 //! | | `remote` | frees of other threads' blocks |
 //! | | `visit` | what others do in a sleeping thread's stead |
 //!
-//! A *magazine* is a block of `MAGAZINE_SLOTS` words, aligned to its size. It is used from its upper
-//! end: with room for `cap` blocks, the word below them is null. The stack pointer is the whole state:
-//! the word below it is null = empty; it is aligned to the magazine's size = full.
+//! A *magazine* is a block of `MAGAZINE_SLOTS` words, aligned to its size. It is used from its
+//! upper end: with room for `cap` blocks, the word below them is null. The stack pointer is the
+//! whole state: the word below it is null = empty; it is aligned to the magazine's size = full.
 //!
 //! Invariants:
 //! * F1 A thread whose heap owns a slab of a class has a magazine for that class.
-//! * F2 Words between the null slot and the stack pointer are free blocks of the class, in the hands of
-//!   this thread alone, with their live bits cleared.
-//! * F3 `own` is the number of the thread's heap, shifted by 8, or [`Front::NOBODY`], which no route
-//!   entry has.
+//! * F2 Words between the null slot and the stack pointer are free blocks of the class, in the
+//!   hands of this thread alone, with their live bits cleared.
+//! * F3 `own` is the number of the thread's heap, shifted by 8, or [`Front::NOBODY`], which no
+//!   route entry has.
 //! * F4 `units` is at most the committed count, and 0 while `base`, `route` and `live` are not set.
-//! * F5 Lists of slabs, the slabs themselves, depot, mail and outbox (but for adding a block to one of its
-//!   open chunks, which a visitor may copy meanwhile) are reached by two only: the heap's thread,
-//!   inside the heap's turnstile or under the pool's lock; and a visitor, who has both. A heap without
-//!   a thread has its turnstile taken.
+//! * F5 Lists of slabs, the slabs themselves, depot, mail and outbox (but for adding a block to one
+//!   of its open chunks, which a visitor may copy meanwhile) are reached by two only: the heap's
+//!   thread, inside the heap's turnstile or under the pool's lock; and a visitor, who has both. A
+//!   heap without a thread has its turnstile taken.
 
 pub mod begin;
 pub mod cold;
@@ -52,8 +52,8 @@ use core::{
     ptr::{NonNull, null, null_mut},
 };
 
-/// One magazine's worth of nothing, which all classes of a fresh front point into: at an offset where
-/// it looks empty, and full one word later.
+/// One magazine's worth of nothing, which all classes of a fresh front point into: at an offset
+/// where it looks empty, and full one word later.
 #[repr(C, align(1024))]
 #[derive(Debug)]
 pub struct Sentinel([u64; 128]);
@@ -170,8 +170,8 @@ impl Bin {
         self.end.get().wrapping_sub(usize::from(self.cap.get()))
     }
 
-    /// Puts a slab that got blocks back where it belongs now. `true`: nobody has a block of it and it is in
-    /// no list any more, so it is to be published.
+    /// Puts a slab that got blocks back where it belongs now. `true`: nobody has a block of it and
+    /// it is in no list any more, so it is to be published.
     fn relist<G: Geometry>(&self, slab: &Slab<'_, G>, keeps_last: bool) -> bool {
         match slab.prefix.listed() {
             Listed::Current if !keeps_last && slab.is_vacated() => {
@@ -196,8 +196,8 @@ impl Bin {
     }
 }
 
-/// The cold part of a thread's state: a record of the heaps' table, followed by its magazines. It has a
-/// number, which owns slabs, and passes from a thread that ends to one that begins.
+/// The cold part of a thread's state: a record of the heaps' table, followed by its magazines. It
+/// has a number, which owns slabs, and passes from a thread that ends to one that begins.
 #[repr(C)]
 #[derive(Debug)]
 pub struct ThreadHeap {
@@ -209,7 +209,8 @@ pub struct ThreadHeap {
     turnstile: Turnstile,
     /// How often the thread came through: one that sleeps leaves it as it is.
     pulse: RelaxedU32,
-    /// `pulse` as it was when somebody last looked whether the thread sleeps. The pool's lock guards it.
+    /// `pulse` as it was when somebody last looked whether the thread sleeps. The pool's lock
+    /// guards it.
     looked: Cell<u32>,
     /// The same for ACE's looks, and when the thread was last seen to have moved. Likewise.
     watched: Cell<u32>,
@@ -237,7 +238,8 @@ pub struct ThreadHeap {
     purges: Cell<u32>,
     /// Requests to empty unused caches that the thread has heeded.
     trims: Cell<u32>,
-    /// Whether partial lists hold empty slabs, which the thread could not give to the pool when it had to.
+    /// Whether partial lists hold empty slabs, which the thread could not give to the pool when it
+    /// had to.
     kept: Cell<bool>,
 }
 
@@ -252,8 +254,8 @@ pub const fn heap_bytes<G: Geometry>() -> usize {
 }
 
 impl ThreadHeap {
-    /// Makes the record ready for a new thread. All of it but the inboxes, which are opened last, and the
-    /// turnstile.
+    /// Makes the record ready for a new thread. All of it but the inboxes, which are opened last,
+    /// and the turnstile.
     fn begin(&self, number: u32) {
         self.number.set(number);
         self.depth.set(0);
@@ -305,8 +307,8 @@ pub struct Local<'a, P: Platform> {
 /// The calling thread's front.
 #[inline(always)]
 pub fn front<P: Platform>(shared: &Shared<P>) -> &Front {
-    // SAFETY: the promise of `Threads`: the front belongs to this thread and outlives its calls; it is
-    // made of cells, so the reference may be shared with re-entrant calls.
+    // SAFETY: the promise of `Threads`: the front belongs to this thread and outlives its calls; it
+    // is made of cells, so the reference may be shared with re-entrant calls.
     unsafe { shared.threads.front().as_ref() }
 }
 
@@ -320,7 +322,8 @@ impl<'a, P: Platform> Local<'a, P> {
         Some(Self { shared, arena: shared.arena()?, front, heap })
     }
 
-    /// Keeps visitors out until the end of the stay (F5). `None`: one is there, and the caller may not wait.
+    /// Keeps visitors out until the end of the stay (F5). `None`: one is there, and the caller may
+    /// not wait.
     #[inline]
     fn enter(&self) -> Option<Stay<'a>> {
         let heap = self.heap;

@@ -1,5 +1,6 @@
-//! Pacing: what a thread does once in many slow events: tell ACE what it did, and empty caches that it does
-//! not use when ACE asks for that. No clock and no turn here: the roof looks at those. Floor: 2nd.
+//! Pacing: what a thread does once in many slow events: tell ACE what it did, and empty caches that
+//! it does not use when ACE asks for that. No clock and no turn here: the roof looks at those.
+//! Floor: 2nd.
 
 use super::{Front, Local};
 use crate::{meter::ClassEvent, platform::Platform, size_class::SizeClass};

@@ -22,12 +22,12 @@ use crate::{
     stray::StrayLinks,
 };
 
-/// Frees for others after which a thread gets a heap of its own, for the sake of its outbox. A thread
-/// that frees less never costs one.
+/// Frees for others after which a thread gets a heap of its own, for the sake of its outbox. A
+/// thread that frees less never costs one.
 const LONE_FREES: u32 = 64;
 
-/// The most frequent case first: the calling thread has a heap, and the block is in a slab of another
-/// heap. `false`: it is not so.
+/// The most frequent case first: the calling thread has a heap, and the block is in a slab of
+/// another heap. `false`: it is not so.
 #[inline]
 pub fn send_home<P: Platform>(shared: &Shared<P>, block: *mut u8) -> bool {
     let Some(local) = Local::current(shared) else { return false };
@@ -78,11 +78,11 @@ fn local_for_free<P: Platform>(shared: &Shared<P>) -> Option<Local<'_, P>> {
     Local::current(shared)
 }
 
-/// Frees a block of a slab of the pool. If blocks are left, a thread with a heap takes the slab over:
-/// whoever frees one block of it usually frees the next. But only if it has no other slab to refill from:
-/// a long-lived thread that frees what short-lived ones left behind would else gather all their slabs,
-/// a few blocks in each, and every new thread would carve fresh ones. `false`: somebody else was first,
-/// look again.
+/// Frees a block of a slab of the pool. If blocks are left, a thread with a heap takes the slab
+/// over: whoever frees one block of it usually frees the next. But only if it has no other slab to
+/// refill from: a long-lived thread that frees what short-lived ones left behind would else gather
+/// all their slabs, a few blocks in each, and every new thread would carve fresh ones. `false`:
+/// somebody else was first, look again.
 #[inline(never)]
 fn free_pooled<P: Platform>(shared: &Shared<P>, block: *mut u8, entry: Entry) -> bool {
     let class = entry.class();
@@ -121,7 +121,8 @@ fn free_pooled<P: Platform>(shared: &Shared<P>, block: *mut u8, entry: Entry) ->
 fn leave_pooled<P: Platform>(shared: &Shared<P>, entry: Entry, block: *mut u8) {
     let Some(arena) = shared.arena() else { return };
     if is_sound::<P>(arena, entry, block) {
-        // SAFETY: a block of a slab, no class of which is smaller than a word; the caller gives it up.
+        // SAFETY: a block of a slab, no class of which is smaller than a word; the caller gives it
+        // up.
         unsafe { shared.leave(block) };
     }
 }
@@ -179,7 +180,8 @@ fn post_shared<P: Platform>(shared: &Shared<P>, arena: &Arena<P::Geometry>, parc
 enum Posted {
     /// Its heap has it.
     Delivered { blocks: u64 },
-    /// Its heap has no thread any more, so its blocks were freed anew. The chunk is the sender's again.
+    /// Its heap has no thread any more, so its blocks were freed anew. The chunk is the sender's
+    /// again.
     Emptied(ChunkId),
 }
 
@@ -207,8 +209,8 @@ pub(super) fn free_anew<P: Platform>(
     }
 }
 
-/// Sends a block home by itself: there was no page for a chunk. Writes into the block, so unlike the
-/// others it is looked at before it goes.
+/// Sends a block home by itself: there was no page for a chunk. Writes into the block, so unlike
+/// the others it is looked at before it goes.
 #[cold]
 #[inline(never)]
 fn send_stray<P: Platform>(

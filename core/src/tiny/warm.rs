@@ -1,5 +1,5 @@
-//! WARM: between magazine, depot and the thread's own slabs. Verbs: refill, flush. No lock here: where
-//! one is needed, `cold` is called. Floor: 2nd.
+//! WARM: between magazine, depot and the thread's own slabs. Verbs: refill, flush. No lock here:
+//! where one is needed, `cold` is called. Floor: 2nd.
 
 use super::{Bin, Local, misuse};
 use crate::{
@@ -23,7 +23,8 @@ const MAIL_BUDGET: usize = 16;
 /// Partial slabs that are compared before one becomes current.
 const LOOK: usize = 8;
 
-/// Whether a heap keeps an empty slab of the class to refill from: a mid one would hold 128 KiB and more.
+/// Whether a heap keeps an empty slab of the class to refill from: a mid one would hold 128 KiB and
+/// more.
 pub(super) fn keeps_last(class: SizeClass) -> bool {
     class.bytes() <= SizeClass::TINY_MAX
 }
@@ -61,7 +62,8 @@ impl<'a, P: Platform> Local<'a, P> {
         };
         if cap != bin.cap.get() && self.is_empty(class, bin) {
             bin.cap.set(cap);
-            // SAFETY: cap < MAGAZINE_SLOTS words below the end belong to the magazine, one more for the null slot.
+            // SAFETY: cap < MAGAZINE_SLOTS words below the end belong to the magazine, one more for
+            // the null slot.
             unsafe { bin.bottom().sub(1).write(ptr::null_mut()) };
             self.stack(class).set(bin.bottom());
         }
@@ -96,7 +98,8 @@ impl<'a, P: Platform> Local<'a, P> {
         self.heap.depot_bytes.set(self.heap.depot_bytes.get() - blocks * class.bytes());
     }
 
-    /// Blocks to ask of the slabs: a slow start, so that a class that is used twice does not get 64.
+    /// Blocks to ask of the slabs: a slow start, so that a class that is used twice does not get
+    /// 64.
     fn batch(&self, class: SizeClass, bin: &Bin) -> usize {
         let shape = shape_of::<P::Geometry>(class);
         let most = (REFILL_BYTES / class.bytes()).max(usize::from(shape.magazine) / 4).max(1);
@@ -125,7 +128,8 @@ impl<'a, P: Platform> Local<'a, P> {
                 if got > 0 {
                     let bottom = bin.bottom();
                     if got < want {
-                        // SAFETY: `got` words at `place` were written; both runs are in the magazine.
+                        // SAFETY: `got` words at `place` were written; both runs are in the
+                        // magazine.
                         unsafe { ptr::copy(place, bottom, got) };
                     }
                     self.stack(class).set(bottom.wrapping_add(got));
@@ -156,9 +160,9 @@ impl<'a, P: Platform> Local<'a, P> {
         })
     }
 
-    /// Moves the older half of a full magazine to the depot, or to the slabs if the depot is full. While the
-    /// heap gives memory back and the thread takes none, what it caches would keep slabs from going: then
-    /// the depot goes to the slabs as well, a chunk at a time.
+    /// Moves the older half of a full magazine to the depot, or to the slabs if the depot is full.
+    /// While the heap gives memory back and the thread takes none, what it caches would keep slabs
+    /// from going: then the depot goes to the slabs as well, a chunk at a time.
     pub fn overflow(&self, class: SizeClass) {
         let Some(_stay) = self.enter() else { return self.spill(class) };
         self.heap.meter.overflows.add(1);
@@ -180,7 +184,8 @@ impl<'a, P: Platform> Local<'a, P> {
         self.stack(class).set(bottom.wrapping_add(cap - count));
     }
 
-    /// Makes room for one block in a full magazine while a visitor is there: the newest becomes a stray.
+    /// Makes room for one block in a full magazine while a visitor is there: the newest becomes a
+    /// stray.
     #[cold]
     #[inline(never)]
     fn spill(&self, class: SizeClass) {
@@ -246,8 +251,8 @@ impl<'a, P: Platform> Local<'a, P> {
         self.heap.meter.flushed_blocks.add(blocks.len() as u64);
     }
 
-    /// Takes note of what visitors delivered into a slab (B4): before blocks are taken from it, and before
-    /// one of its live bits is believed.
+    /// Takes note of what visitors delivered into a slab (B4): before blocks are taken from it, and
+    /// before one of its live bits is believed.
     #[inline]
     pub(super) fn settle(&self, slab: &Slab<'a, P::Geometry>) {
         if slab.prefix.delivered.get() != 0 {
@@ -263,8 +268,9 @@ impl<'a, P: Platform> Local<'a, P> {
         if slab.settle() == 0 {
             return;
         }
-        // Others freed a block, a visitor brought it home, and then this thread freed it once more. It went
-        // into the magazine, and is there or in the depot, or else it is in the program's hands again.
+        // Others freed a block, a visitor brought it home, and then this thread freed it once more.
+        // It went into the magazine, and is there or in the depot, or else it is in the program's
+        // hands again.
         let bin = self.bin(class);
         let claim = |block: &*mut u8| {
             let holder = Slab::of(self.arena, block.addr(), class);
@@ -315,8 +321,8 @@ impl<'a, P: Platform> Local<'a, P> {
     fn magazine(&self, class: SizeClass) -> &'a [*mut u8] {
         let (bottom, top) = (self.bin(class).bottom(), self.stack(class).get());
         let count = (top.addr() - bottom.addr()) / size_of::<usize>();
-        // SAFETY: F2: the words between the null slot and the stack pointer are free blocks. The callers
-        // let go of them before the magazine is written.
+        // SAFETY: F2: the words between the null slot and the stack pointer are free blocks. The
+        // callers let go of them before the magazine is written.
         unsafe { core::slice::from_raw_parts(bottom, count) }
     }
 }
