@@ -11,8 +11,7 @@
 //! | pages and threads | [`Heap`] | a [`Platform`] ([example](platform)) |
 //! | memory that the CPU can't touch | [`AddressHeap`] | a [`Platform`] |
 //!
-//! On Linux nothing is left to write: `ace-alloc-linux` is a [`Heap`] with its platform, for
-//! `#[global_allocator]` and for `LD_PRELOAD`.
+//! On Linux nothing is left to write: `ace-alloc-linux` is a [`Heap`] with its platform.
 //!
 //! # A global allocator
 //!
