@@ -4,11 +4,12 @@
 //! |---|---|
 //! | requests that its caches missed, frees that they had no room for, refusals; free and cached memory | [`Ration`] |
 //!
-//! The caches of a region may hold a share of what is free. A request that would be refused empties them and halves
-//! their share at once, which is no turn's to wait for: what is kept as it is can't join what is free beside it, and
-//! that may be why there was no room. They get twice the share when they turn much away while memory abounds; and
-//! they are emptied when the region has been idle. A share that led to a refusal is tried again after twice as
-//! many turns each time, so shares settle.
+//! The caches of a region may hold a share of what is free. A request that would be refused empties
+//! them and halves their share at once, which is no turn's to wait for: what is kept as it is can't
+//! join what is free beside it, and that may be why there was no room. They get twice the share
+//! when they turn much away while memory abounds; and they are emptied when the region has been
+//! idle. A share that led to a refusal is tried again after twice as many turns each time, so
+//! shares settle.
 
 use super::Reason;
 
@@ -63,7 +64,8 @@ pub struct Larder {
 impl Larder {
     /// The largest share: as much as is free; and the least.
     pub const SHARES: core::ops::RangeInclusive<u8> = 0..=7;
-    /// What refusals leave at least: with less, more is split and joined, and no more requests find room.
+    /// What refusals leave at least: with less, more is split and joined, and no more requests find
+    /// room.
     const LEAST: u8 = 6;
     /// Without a change for so long, a region is idle.
     pub const IDLE_MS: u64 = 200;
@@ -101,8 +103,8 @@ impl Larder {
         }
     }
 
-    /// Thousands of frees found the caches full: where nobody takes turns, this counts as one that sees much turned
-    /// away, and leads back to the share that the region began with.
+    /// Thousands of frees found the caches full: where nobody takes turns, this counts as one that
+    /// sees much turned away, and leads back to the share that the region began with.
     pub fn ease(&mut self, first: u8) {
         self.wait = self.wait.saturating_sub(1);
         if self.wait == 0 && self.share > first {
