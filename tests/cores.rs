@@ -8,8 +8,12 @@ mod board;
 mod handlers;
 #[path = "cores/interrupts.rs"]
 mod interrupts;
+#[path = "cores/nested.rs"]
+mod nested;
 #[path = "cores/room.rs"]
 mod room;
+#[path = "cores/spares.rs"]
+mod spares;
 
 use ace_alloc::{ClaimError, CoreHeap, CoreId, Dial};
 use blocks::{Block, layout};
@@ -49,11 +53,12 @@ fn a_region_serves_once_and_only_if_it_is_large_enough() {
     assert_eq!(claim(start.wrapping_add(1000), 5000), Err(ClaimError::Overlaps));
     assert_eq!(claim(start.wrapping_add((1 << 19) - 1), 5000), Err(ClaimError::Overlaps));
     assert_eq!(claim(start.wrapping_add(1 << 19), 100), Err(ClaimError::TooSmall));
+    let part = |at: usize| start.wrapping_add((1 << 19) + at * 10_000 + 1);
     for at in 0..7 {
-        let part = start.wrapping_add((1 << 19) + at * 10_000 + 1);
-        assert!(claim(part, 9000).expect("a spare region") > 8900);
+        assert!(claim(part(at), 9000).expect("a spare region") > 8000);
     }
-    assert_eq!(claim(start.wrapping_add(1_000_000), 9000), Err(ClaimError::TooMany));
+    // One more, if the first claim left none over.
+    assert!((7..9).any(|at| claim(part(at), 9000) == Err(ClaimError::TooMany)));
 }
 
 #[test]
@@ -81,7 +86,9 @@ fn what_the_range_has_no_room_for_comes_from_spare_regions_and_goes_back() {
     // SAFETY: the memory is this heap's alone.
     let usable = unsafe { heap.claim(memory(1 << 19), 1 << 19) }.expect("enough");
     // SAFETY: likewise.
-    let spare = unsafe { heap.claim(memory(1 << 18), 1 << 18) }.expect("enough");
+    unsafe { heap.claim(memory(1 << 18), 1 << 18) }.expect("enough");
+    let (spare, free) = heap.spare_bytes();
+    assert_eq!(spare, free);
     for round in 0..3 {
         let mut blocks = Vec::new();
         for at in 0.. {
@@ -90,7 +97,8 @@ fn what_the_range_has_no_room_for_comes_from_spare_regions_and_goes_back() {
         }
         let held: usize = (0..blocks.len()).map(|at| [100, 3000, 9000][at % 3]).sum();
         assert!(held > (usable + spare) * 3 / 4, "round {round}: {held} of {usable} + {spare}");
-        assert!(heap.spare_bytes().1 < 9000, "the spare region is used up");
+        // There may be two: the first claim has left one over.
+        assert!(heap.spare_bytes().1 < 2 * 9000, "the spare regions are used up");
         for block in &mut blocks {
             block.resize(&heap, 90);
         }

@@ -10,7 +10,7 @@
 //! // SAFETY: this doc test runs on one thread, the only one that calls the heap.
 //! unsafe impl CoreId for Cpu { fn current() -> usize { 0 } } // a kernel reads the CPU's number here
 //!
-//! static HEAP: CoreHeap<Cpu, 4> = CoreHeap::new(); // 4 CPUs; #[global_allocator] goes here
+//! static HEAP: CoreHeap<Cpu, 4> = CoreHeap::new(); // 4 CPUs, more take `Medium`; #[global_allocator] goes here
 //!
 //! # let memory = Box::leak(vec![0_u8; 1 << 20].into_boxed_slice());
 //! # let (start, bytes) = (memory.as_mut_ptr(), memory.len());
@@ -36,7 +36,7 @@ use crate::{
     dials::Dials,
     geometry::{Geometry, Small},
     heap::Heap,
-    pages::PageProvider,
+    pages::{PageProvider, Region},
     platform::SpinLock,
     size_class::SizeClass,
     stats::Stats,
@@ -53,7 +53,27 @@ use spare::Spares;
 /// See the module's documentation.
 ///
 /// `CORES` CPUs have fronts; `G` is the shape ([`Small`] for 4 to 64 MiB, [`Compact`](crate::geometry::Compact) for 1
-/// to 4); `L` guards the slow paths; `S` is where pages come from: memory that is claimed, or what a kernel maps when it is needed.
+/// to 4, [`Medium`](crate::geometry::Medium) above); `L` guards the slow paths; `S` is where pages come from: memory that
+/// is claimed, or what a kernel maps when it is needed.
+///
+/// Each CPU needs a heap record, and another if its interrupt handlers allocate; CPUs that find none are served under
+/// the lock. `Small` and `Compact` have eight records: that is four CPUs with handlers. Beyond, take `Medium`: a record
+/// of its has some 50 KiB, and all of them have at most an eighth of the range, so 64 CPUs with handlers want 51 MiB. More CPUs
+/// than records do not compile:
+///
+/// ```compile_fail
+/// # struct Cpu;
+/// # // SAFETY: never run.
+/// # unsafe impl ace_alloc::CoreId for Cpu { fn current() -> usize { 0 } }
+/// static HEAP: ace_alloc::CoreHeap<Cpu, 64> = ace_alloc::CoreHeap::new(); // the default is `Small`
+/// ```
+///
+/// ```
+/// # struct Cpu;
+/// # // SAFETY: never run.
+/// # unsafe impl ace_alloc::CoreId for Cpu { fn current() -> usize { 0 } }
+/// static HEAP: ace_alloc::CoreHeap<Cpu, 64, ace_alloc::geometry::Medium> = ace_alloc::CoreHeap::new();
+/// ```
 pub struct CoreHeap<C, const CORES: usize, G = Small, L = SpinLock, S = Claimed>
 where
     C: CoreId,
@@ -62,7 +82,7 @@ where
     S: PageProvider + 'static,
 {
     heap: Heap<Cores<C, CORES, G, L, S>>,
-    spares: Spares<L>,
+    spares: Spares<C, L>,
     reserve: Reserve,
     oom: fn(&Self, Layout) -> bool,
 }
@@ -80,42 +100,40 @@ where
     }
 
     /// Likewise, with somebody to ask when it runs out of memory: `oom` may claim more and say `true`, which is to
-    /// try again. It is not asked for interrupt handlers. It must not allocate from this heap.
+    /// try again. It is asked inside of the call that found no memory, but not for interrupt handlers, and must not
+    /// allocate from this heap.
     #[must_use]
     pub const fn with_oom(oom: fn(&Self, Layout) -> bool) -> Self {
         Self::over(Claimed::new(), oom)
     }
 
-    /// Gives the heap memory. The first region is its range, in which everything is fast: make it the large one.
-    /// Further ones (up to 7) serve what the range has no room for, by first fit behind a lock. Returns the bytes
+    /// Gives the heap memory. The first region is its range, in which everything is fast: claim the largest first.
+    /// What the geometry can't reach of it, and further regions (seven at least, of 2 KiB and more), are spare: they
+    /// serve what the range has no room for, behind a lock, and a 64th of them is control data. Returns the bytes
     /// that blocks can have. What the memory holds does not matter.
     ///
     /// # Errors
     /// The region was not taken.
     ///
     /// # Safety
-    /// `start..start + bytes` is readable and writable memory, and from now on the heap's alone, for ever. Not from
-    /// an interrupt handler.
+    /// `start..start + bytes` is readable and writable memory, and from now on the heap's alone, for ever; a rest that
+    /// is too small for a region may be claimed again, with what follows it. Not from an interrupt handler.
     pub unsafe fn claim(&self, start: *mut u8, bytes: usize) -> Result<usize, ClaimError> {
-        self.spares.claim(start, bytes, |heap, number, region| {
-            if number > 0 {
-                let align = align_of::<usize>();
-                let skipped = start.addr().wrapping_neg() & (align - 1);
-                let usable = bytes.saturating_sub(skipped) & !(align - 1);
-                if usable < spare::SMALLEST {
-                    return Err(ClaimError::TooSmall);
-                }
-                // SAFETY: the caller's promise; the heap is one that has no memory yet.
-                unsafe { heap.init(start.add(skipped), usable) };
-                return Ok(usable);
-            }
-            self.heap.pages().offer(region.start, region.bytes);
-            let units = self.heap.shared().lock().map(|pool| pool.arena.units());
-            if units.is_none() {
-                self.heap.pages().withdraw();
-            }
-            units.map(|units| units as usize * G::UNIT).ok_or(ClaimError::TooSmall)
-        })
+        let entered = C::enter();
+        // SAFETY: the caller's promise.
+        let claimed = unsafe { self.spares.claim(start, bytes, |region| self.begin(region)) };
+        C::leave(entered);
+        claimed
+    }
+
+    /// Makes a region the heap's range: what it took, and how much of that blocks can have.
+    fn begin(&self, region: Region) -> Result<(Region, usize), ClaimError> {
+        self.heap.pages().offer(region.start, region.bytes);
+        let Some(pool) = self.heap.shared().lock() else {
+            self.heap.pages().withdraw();
+            return Err(ClaimError::TooSmall);
+        };
+        Ok((pool.arena.reservation(), pool.arena.units() as usize * G::UNIT))
     }
 }
 
@@ -137,10 +155,17 @@ where
     L: RawMutex + 'static,
     S: PageProvider + 'static,
 {
-    /// A heap over a kernel's own pages, which may give them memory when they are committed. `oom` as for
-    /// [`Self::with_oom`].
+    /// A heap over a kernel's own pages, which may give them memory when they are committed. When a request can't be
+    /// met, `oom` may free caches of the kernel, or have the provider commit more, and say `true`, which is to try
+    /// again; there is nothing to claim. It is asked as that of [`Self::with_oom`] is.
     #[must_use]
     pub const fn over(pages: S, oom: fn(&Self, Layout) -> bool) -> Self {
+        const {
+            assert!(
+                CORES as u64 <= G::MAX_HEAPS as u64,
+                "more CPUs than the geometry has heap records: take geometry::Medium"
+            );
+        }
         Self { heap: Heap::new(pages), spares: Spares::new(), reserve: Reserve::new(), oom }
     }
 

@@ -33,6 +33,7 @@ pub use crate::claim::ClaimError;
 #[doc(hidden)]
 pub use audit::{Audit, Broken};
 pub use locked::{LockedHeap, OutOfMemory};
+pub(crate) use scale::GRANULE;
 pub use scale::{Bounded, Link, Micro, Mini, Scale, Wide};
 pub use stats::RegionStats;
 
@@ -40,7 +41,6 @@ use crate::misuse::MisuseKind;
 use blocks::{accuse, granules_of, whole};
 use core::{alloc::Layout, hint::cold_path, mem::MaybeUninit, num::NonZero, ptr::NonNull};
 use ground::Ground;
-use scale::GRANULE;
 
 /// A heap over regions, for one caller at a time; [`LockedHeap`] is for many.
 ///
@@ -304,22 +304,33 @@ impl<S: Scale> RegionHeap<S> {
     /// The region of a live block, its first granule, and the bits from the one before on. Stops
     /// the program if it is none.
     fn locate(&self, block: NonNull<u8>) -> (Ground<S>, usize, usize) {
+        self.find(block).unwrap_or_else(|kind| accuse::<S>(kind, block))
+    }
+
+    /// Likewise, or what it is instead.
+    #[inline]
+    fn find(&self, block: NonNull<u8>) -> Result<(Ground<S>, usize, usize), MisuseKind> {
         let mut region = self.first;
         while let Some(ground) = region {
             if ground.has(block) {
                 let before = ground.before(block);
                 if before >= ground.get(|control| control.limit) {
-                    accuse::<S>(MisuseKind::Interior, block);
+                    return Err(MisuseKind::Interior);
                 }
                 let bits = ground.bits(before);
                 if !ground.is_live(before + 1, bits) {
-                    accuse::<S>(ground.mistake(before + 1), block);
+                    return Err(ground.mistake(before + 1));
                 }
-                return (ground, before + 1, bits);
+                return Ok((ground, before + 1, bits));
             }
             region = ground.get(|control| control.next);
         }
-        accuse::<S>(MisuseKind::Foreign, block)
+        Err(MisuseKind::Foreign)
+    }
+
+    /// Whether it is a live block: what a free would be reported as otherwise.
+    pub(crate) fn check(&self, block: NonNull<u8>) -> Result<(), MisuseKind> {
+        self.find(block).map(drop)
     }
 
     /// Puts what the caches hold back where it can join its neighbours. As long as the caches are.

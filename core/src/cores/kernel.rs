@@ -23,7 +23,9 @@ pub unsafe trait CoreId: 'static {
         false
     }
 
-    /// Called before the heap is entered; what it returns is handed to [`Self::leave`].
+    /// Called before the heap is entered; what it returns is handed to [`Self::leave`]. Calls nest: who is asked for
+    /// memory inside of one ([`crate::CoreHeap::with_oom`]) claims it by another, so `enter` may be called again before
+    /// `leave` was. What it switches off it counts, or says in what it returns whether it was off before.
     #[inline(always)]
     fn enter() -> usize {
         0
@@ -46,6 +48,11 @@ pub unsafe trait CoreId: 'static {
 
     /// A program's mistake that the heap noticed: see [`crate::Platform::misuse`]. A lock of the heap may be
     /// held, so neither this nor a panic handler that it reaches may call the heap.
+    ///
+    /// If it returns, the faulty call has no effect, with two exceptions. Where free memory of a spare
+    /// region was overwritten, the heap panics, since it can't go on. And what a handler frees there while
+    /// the lock is taken is looked at later: if it is no live block, two words there were overwritten, and
+    /// other blocks that handlers left at that time may be lost.
     ///
     /// # Panics
     /// Always, unless a kernel has its own way.
