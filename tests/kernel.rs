@@ -76,7 +76,7 @@ fn a_kernel_on_two_cpus_passes_its_checks() {
 
 #[test]
 fn a_mistake_ends_the_kernel_with_its_reason() {
-    for heap in ["global", "regions"] {
+    for heap in ["global", "spare", "regions"] {
         for reason in
             ["double free", "pointer into the middle of a block", "not a pointer of this allocator"]
         {
