@@ -50,6 +50,8 @@ fn memory(bytes: usize) -> *mut u8 {
     // SAFETY: the layout is not of zero size.
     let start = unsafe { std::alloc::alloc(layout) };
     assert!(!start.is_null());
+    // SAFETY: just allocated.
+    unsafe { start.write_bytes(0xA5, bytes) };
     start
 }
 
@@ -77,16 +79,20 @@ fn free(heap: &Heap, block: *mut u8) {
 /// itself: that is freed twice.
 type Mistake = (fn(*mut u8, *mut u8) -> *mut u8, &'static [MisuseKind]);
 
-const MISTAKES: [Mistake; 6] = [
-    (|_, block| block, &[MisuseKind::DoubleFree]),
-    (|_, block| block.wrapping_add(512), &[MisuseKind::Interior]),
+/// No block can begin there.
+const IMPOSSIBLE: [Mistake; 3] = [
     (|_, block| block.wrapping_add(3), &[MisuseKind::Interior]),
     // Control data.
     (|region, _| region.wrapping_add(16), &[MisuseKind::NeverAllocated]),
+    // The last granule.
+    (|region, _| region.wrapping_add(SPARE - 8), &[MisuseKind::DoubleFree, MisuseKind::Interior]),
+];
+
+const POSSIBLE: [Mistake; 3] = [
+    (|_, block| block, &[MisuseKind::DoubleFree]),
+    (|_, block| block.wrapping_add(512), &[MisuseKind::Interior]),
     // Free memory, of which nobody can tell whether it ever was a block.
     (|region, _| region.wrapping_add(SPARE - 4096), &[MisuseKind::DoubleFree]),
-    // No room for a block.
-    (|region, _| region.wrapping_add(SPARE - 8), &[MisuseKind::DoubleFree, MisuseKind::Interior]),
 ];
 
 /// Makes it.
@@ -106,9 +112,9 @@ fn reported() -> (MisuseKind, usize) {
 
 #[test]
 fn what_is_no_live_block_of_a_spare_region_is_reported_and_changes_nothing() {
-    let memory = memory(RANGE + 64 + SPARE);
+    let memory = memory(RANGE + 64 + SPARE + 64);
     switch_to(0);
-    for (mistake, kinds) in MISTAKES {
+    for (mistake, kinds) in IMPOSSIBLE.into_iter().chain(POSSIBLE) {
         let heap = heap_over(memory);
         let all = heap.spare_bytes();
         let block = heap.alloc(layout(BYTES));
@@ -128,12 +134,16 @@ fn what_is_no_live_block_of_a_spare_region_is_reported_and_changes_nothing() {
     }
 }
 
-/// A handler does it, at that step of what the heap does otherwise. Returns the steps of that.
-fn made_by_a_handler(memory: *mut u8, (mistake, kinds): Mistake, at: u64) -> u64 {
+/// A handler does it, at that step of what the heap does otherwise. Returns the steps of that, and whether something
+/// was written to what was freed.
+fn made_by_a_handler(memory: *mut u8, (mistake, kinds): Mistake, at: u64) -> (u64, bool) {
     let heap = heap_over(memory);
     let all = heap.spare_bytes();
     let block = heap.alloc(layout(BYTES));
     let odd = mistake(spare(memory), block);
+    // SAFETY: the memory has so much behind any of them, and nobody has a reference to it.
+    let content = || unsafe { odd.cast::<[u8; 16]>().read() };
+    let before = content();
     set_handler(Some(Box::new(move |_| make(heap, block, odd))));
     interrupt_at(at, 0);
     Block::new(heap, BYTES, 1).into_iter().for_each(|block| block.free(heap));
@@ -147,23 +157,28 @@ fn made_by_a_handler(memory: *mut u8, (mistake, kinds): Mistake, at: u64) -> u64
         assert_eq!(address, odd.addr(), "at step {at}");
         assert!(kinds.contains(&kind), "{kind:?} of {kinds:?}, at step {at}");
     }
+    let written = content() != before;
     if at == 0 || odd != block {
         free(heap, block);
     }
     assert_eq!(heap.spare_bytes(), all, "at step {at}");
-    taken
+    (taken, written)
 }
 
 #[test]
 fn a_handler_that_cannot_wait_frees_wrongly_and_the_next_caller_reports_it() {
-    let memory = memory(RANGE + 64 + SPARE);
+    let memory = memory(RANGE + 64 + SPARE + 64);
     switch_to(0);
-    for mistake in MISTAKES {
-        let all = made_by_a_handler(memory, mistake, 0);
+    let at_each_step = |mistake| {
+        let (all, _) = made_by_a_handler(memory, mistake, 0);
         assert!(all > 10, "{all} steps: the lock is taken and left");
-        for at in 1..=all {
-            made_by_a_handler(memory, mistake, at);
-        }
+        (1..=all).map(move |at| made_by_a_handler(memory, mistake, at).1)
+    };
+    for mistake in IMPOSSIBLE {
+        assert!(!at_each_step(mistake).any(|written| written), "written to");
+    }
+    for mistake in POSSIBLE {
+        assert!(at_each_step(mistake).any(|written| written), "left to the next caller");
     }
 }
 
@@ -191,7 +206,7 @@ fn freed_again_by_a_handler(memory: *mut u8, at: u64) -> u64 {
 
 #[test]
 fn what_a_handler_frees_that_is_free_already_is_reported_before_anything_else() {
-    let memory = memory(RANGE + 64 + SPARE);
+    let memory = memory(RANGE + 64 + SPARE + 64);
     switch_to(0);
     let all = freed_again_by_a_handler(memory, 0);
     assert!(all > 10, "{all} steps: the lock is taken and left");
