@@ -57,9 +57,9 @@ use spare::Spares;
 /// is claimed, or what a kernel maps when it is needed.
 ///
 /// Each CPU needs a heap record, and another if its interrupt handlers allocate; CPUs that find none are served under
-/// the lock. `Small` and `Compact` have eight records: that is four CPUs with handlers. Beyond, take `Medium`: a record
-/// of its has some 50 KiB, and all of them have at most an eighth of the range, so 64 CPUs with handlers want 51 MiB. More CPUs
-/// than records do not compile:
+/// the lock. `Small` and `Compact` have eight records: that is four CPUs with handlers. Beyond, take `Medium`: each of
+/// its records has some 50 KiB, and they get at most an eighth of the range, so 64 CPUs with handlers want 51 MiB. More
+/// CPUs than records do not compile:
 ///
 /// ```compile_fail
 /// # struct Cpu;
@@ -321,7 +321,7 @@ where
         stats
     }
 
-    /// Bytes of the spare regions, and how many of them are free.
+    /// Bytes that blocks of the spare regions can have, and how many of them are free. Not from an interrupt handler.
     pub fn spare_bytes(&self) -> (usize, usize) {
         let entered = C::enter();
         let totals = self.spares.totals();
