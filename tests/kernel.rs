@@ -4,6 +4,7 @@
 use ace_alloc_tests::house;
 use ace_alloc_tests::product::target_folder;
 use ace_alloc_tests::programs::{Outcome, program, run};
+use serde_json::Value;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,10 +14,18 @@ use std::sync::OnceLock;
 const PASSED: i32 = 33;
 const MISUSED: i32 = 39;
 
-/// What a call of a bounded heap may take, in instructions, at the median and at worst. Where the trace leads depends
-/// a little on where the linker put the memory.
+/// What a call of a bounded heap may take, in instructions, at the median and at worst, for sizes that are cached,
+/// without alignment. Where the trace leads depends a little on where the linker put the memory.
 const MOST_AT_THE_MEDIAN: u64 = 45;
 const MOST_AT_WORST: u64 = 110;
+/// Likewise for any size and alignment in one region: what the documentation of `Scale::BOUNDED` says.
+const MOST_OF_AN_ALLOC: u64 = 190;
+const MOST_OF_A_FREE: u64 = 115;
+const MOST_OF_A_RESIZE: u64 = 115;
+/// What each further region adds.
+const MOST_OF_A_REGION_AT_AN_ALLOC: u64 = 110;
+const MOST_OF_A_REGION_AT_A_FREE: u64 = 50;
+const MOST_OF_A_REGION_AT_A_RESIZE: u64 = 15;
 /// Likewise of a heap of CPUs at the median.
 const MOST_OF_CORES_AT_THE_MEDIAN: u64 = 50;
 /// What the longest call of a heap of CPUs may take here: the first, which makes the tables. No call zeroes a block.
@@ -96,21 +105,47 @@ fn calls_take_the_same_number_of_instructions_in_every_run_and_bounded_ones_have
     assert_eq!(outcome.code, PASSED, "{said}");
     assert_eq!(outcome.out, measured().out, "two runs");
     println!("{}", outcome.out);
-    let mut bounded = 0;
+    let (mut bounded, mut longest) = (0, 0);
     for line in outcome.out.lines() {
-        let found: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+        let found: Value = serde_json::from_str(line).expect("a line of JSON");
         let is_bounded = found["heap"].as_str().expect("a name").contains("Bounded");
-        let (median, worst) = if is_bounded {
-            (MOST_AT_THE_MEDIAN, MOST_AT_WORST)
+        if !found["full"].is_null() {
+            longest += 1;
+            assert_paths(&found);
+        } else if is_bounded && found["mix"] == "even" {
+            bounded += 1;
+            assert_calls(&found, MOST_AT_THE_MEDIAN, [MOST_AT_WORST; 2]);
+        } else if is_bounded {
+            bounded += 1;
+            assert_calls(&found, MOST_OF_A_FREE, [MOST_OF_AN_ALLOC, MOST_OF_A_FREE]);
         } else {
-            (MOST_OF_CORES_AT_THE_MEDIAN, MOST_OF_THE_FIRST)
-        };
-        bounded += usize::from(is_bounded);
-        for call in ["alloc", "free"] {
-            let number = |name: &str| found[call][name].as_u64().expect("a number");
-            assert!(number("p50") <= median, "{call}: {line}");
-            assert!(number("max") <= worst, "{call}: {line}");
+            assert_calls(&found, MOST_OF_CORES_AT_THE_MEDIAN, [MOST_OF_THE_FIRST; 2]);
         }
     }
-    assert_eq!(bounded, 2, "{said}");
+    assert_eq!((bounded, longest), (4, 9), "{said}");
+}
+
+fn number(found: &Value, call: &str, name: &str) -> u64 {
+    found[call][name].as_u64().expect("a number")
+}
+
+/// Of a mix: the median of both calls, and the most of each.
+fn assert_calls(found: &Value, median: u64, most: [u64; 2]) {
+    for (call, most) in ["alloc", "free"].into_iter().zip(most) {
+        assert!(number(found, call, "p50") <= median, "{call}: {found}");
+        assert!(number(found, call, "max") <= most, "{call}: {found}");
+    }
+}
+
+/// Of the longest calls, behind so many full regions.
+fn assert_paths(found: &Value) {
+    let full = found["full"].as_u64().expect("a number");
+    for (call, least, one, each) in [
+        ("alloc", 5000, MOST_OF_AN_ALLOC, MOST_OF_A_REGION_AT_AN_ALLOC),
+        ("free", 3000, MOST_OF_A_FREE, MOST_OF_A_REGION_AT_A_FREE),
+        ("resize", 500, MOST_OF_A_RESIZE, MOST_OF_A_REGION_AT_A_RESIZE),
+    ] {
+        assert!(number(found, call, "calls") >= least, "{call}: {found}");
+        assert!(number(found, call, "max") <= one + full * each, "{call}: {found}");
+    }
 }

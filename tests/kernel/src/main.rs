@@ -9,7 +9,7 @@
 //! | `lock`, `storage` | the kernel's locks; static memory for heaps |
 //! | `heap` | the global allocator: this is what a kernel has to write to use ACE-Alloc |
 //! | `checks` | what it must stand |
-//! | `measure`, `peers` | instructions of each call of a heap, and of others' heaps |
+//! | `measure`, `paths`, `peers` | instructions of each call of a heap, of the longest, and of others' heaps |
 //!
 //! The command line chooses: nothing = all checks; `misuse global double free` = that mistake, which ends the
 //! kernel; `measure` = instruction counts, for a machine that counts them (`-icount`).
@@ -28,6 +28,7 @@ mod interrupts;
 mod lock;
 mod measure;
 mod memory;
+mod paths;
 #[cfg(feature = "peers")]
 mod peers;
 mod ports;

@@ -2,18 +2,27 @@
 //! whose time stamp counts instructions (QEMU's `-icount shift=0,sleep=off`, one CPU). Two runs say the same
 //! to the last byte.
 
-use crate::{boot, checks::Random, heap::HEAP, interrupts, say, storage::Storage};
+use crate::{
+    boot,
+    checks::Random,
+    heap::HEAP,
+    interrupts,
+    paths::{self, Longest, Place},
+    say,
+    storage::Storage,
+};
 use ace_alloc::{
-    LockedHeap, SpinLock,
-    region::{Bounded, Mini, Wide},
+    LockedHeap, RegionHeap, SpinLock,
+    region::{Bounded, Micro, Mini, Scale, Wide},
 };
 use alloc::{vec, vec::Vec};
 use core::{
     alloc::{GlobalAlloc, Layout},
     arch::asm,
     fmt,
+    marker::PhantomData,
     ops::RangeInclusive,
-    ptr,
+    ptr::{self, NonNull},
 };
 
 const CALLS: usize = 400_000;
@@ -40,21 +49,87 @@ fn timed<R>(call: impl FnOnce() -> R) -> (R, u32) {
 // Functions of their own, so that the arguments are in registers, and nothing of the caller's is in the way. The
 // heap's functions are inlined here if they ask for it, as they are in a program with link-time optimization.
 
+/// Instructions of a measurement of nothing.
 #[inline(never)]
-fn nothing() -> u32 {
+pub fn nothing() -> u32 {
     timed(|| ()).1
 }
 
+/// A block, or null, and what it took.
 #[inline(never)]
-fn alloc(heap: &impl GlobalAlloc, layout: Layout) -> (*mut u8, u32) {
+pub fn alloc(heap: &impl GlobalAlloc, layout: Layout) -> (*mut u8, u32) {
     // SAFETY: no layout here is empty.
     timed(|| unsafe { heap.alloc(layout) })
 }
 
+/// Likewise without an alignment, of which the compiler knows then: as in most programs.
 #[inline(never)]
-fn free(heap: &impl GlobalAlloc, block: *mut u8, layout: Layout) -> u32 {
+fn alloc_unaligned(heap: &impl GlobalAlloc, bytes: usize) -> (*mut u8, u32) {
+    // SAFETY: no mix asks for nothing, or for more than half the address space.
+    timed(|| unsafe { heap.alloc(Layout::from_size_align_unchecked(bytes, 8)) })
+}
+
+/// What a free took.
+#[inline(never)]
+pub fn free(heap: &impl GlobalAlloc, block: *mut u8, layout: Layout) -> u32 {
     // SAFETY: blocks here were allocated with this layout, and are given up.
     timed(|| unsafe { heap.dealloc(block, layout) }).1
+}
+
+/// Whether a block could grow or shrink where it is, and what that took.
+#[inline(never)]
+pub fn resize<D: Deployed>(block: NonNull<u8>, layout: Layout, bytes: usize) -> (bool, u32) {
+    // SAFETY: as above.
+    timed(|| unsafe { D::heap().lock().resize_in_place(block, layout, bytes) })
+}
+
+/// A heap as a program has it, a `static`: where it is the compiler knows.
+pub trait Deployed {
+    /// Its scale.
+    type Scale: Scale;
+    /// The heap.
+    fn heap() -> &'static LockedHeap<SpinLock, Self::Scale>;
+}
+
+macro_rules! deployed {
+    ($($name:ident: $scale:ty),*) => {$(
+        enum $name {}
+        impl Deployed for $name {
+            type Scale = $scale;
+            #[inline(always)]
+            fn heap() -> &'static LockedHeap<SpinLock, $scale> {
+                static HEAP: LockedHeap<SpinLock, $scale> = LockedHeap::empty();
+                &HEAP
+            }
+        }
+    )*};
+}
+deployed!(BoundedWide: Bounded<Wide>, BoundedMini: Bounded<Mini>, BoundedMicro: Bounded<Micro>);
+
+/// The allocator that has such a heap.
+pub struct Static<D>(PhantomData<D>);
+
+impl<D: Deployed> Static<D> {
+    /// With a heap that has no memory (any more).
+    pub fn new() -> Self {
+        *D::heap().lock() = RegionHeap::empty();
+        Self(PhantomData)
+    }
+}
+
+// SAFETY: the calls are passed on.
+unsafe impl<D: Deployed> GlobalAlloc for Static<D> {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        unsafe { D::heap().alloc(layout) }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { D::heap().dealloc(block, layout) };
+    }
 }
 
 /// How often calls took how many instructions.
@@ -97,67 +172,155 @@ impl fmt::Display for Counts {
     }
 }
 
-/// A mix of sizes in a heap that is about half full.
-pub struct Mix {
+/// What a heap that is about half full is asked for.
+pub trait Mix {
+    /// Its name.
+    const NAME: &'static str;
+    /// Whether blocks are aligned to more than eight bytes.
+    const ALIGNED: bool;
+    /// Places for blocks.
+    fn blocks(&self) -> usize;
+    /// The least and the largest size, in bytes.
+    fn bytes(&self) -> (usize, usize);
+    /// The next request.
+    fn layout(&self, random: &mut Random) -> Layout;
+}
+
+/// Each size as often as any other, and none aligned.
+pub struct Even {
     bytes: RangeInclusive<usize>,
     blocks: usize,
 }
 
-/// A deterministic mix: a random place is emptied if it holds a block, and filled if it does not.
-fn count(heap: &impl GlobalAlloc, mix: &Mix) -> [Counts; 2] {
+impl Mix for Even {
+    const NAME: &'static str = "even";
+    const ALIGNED: bool = false;
+
+    fn blocks(&self) -> usize {
+        self.blocks
+    }
+
+    fn bytes(&self) -> (usize, usize) {
+        (*self.bytes.start(), *self.bytes.end())
+    }
+
+    fn layout(&self, random: &mut Random) -> Layout {
+        let (low, high) = self.bytes();
+        let bytes = low + random.below(high - low + 1);
+        Layout::from_size_align(bytes, 8).expect("a small layout")
+    }
+}
+
+/// Each doubling half as often as the one before, the last as often as that; one block in 16 is aligned to 64
+/// bytes. Both ends are powers of two.
+struct Tailed {
+    bytes: RangeInclusive<usize>,
+    blocks: usize,
+}
+
+impl Mix for Tailed {
+    const NAME: &'static str = "tailed";
+    const ALIGNED: bool = true;
+
+    fn blocks(&self) -> usize {
+        self.blocks
+    }
+
+    fn bytes(&self) -> (usize, usize) {
+        (*self.bytes.start(), *self.bytes.end())
+    }
+
+    fn layout(&self, random: &mut Random) -> Layout {
+        let (mut bytes, high) = self.bytes();
+        while bytes * 2 < high && random.below(2) == 0 {
+            bytes *= 2;
+        }
+        let align = if random.below(16) == 0 { 64 } else { 8 };
+        Layout::from_size_align(bytes + random.below(bytes + 1), align).expect("a small layout")
+    }
+}
+
+/// A deterministic mix: a random place is emptied if it holds a block, and filled if it does not. Answers how many
+/// requests were refused, too.
+fn count<M: Mix>(heap: &impl GlobalAlloc, mix: &M) -> ([Counts; 2], usize) {
     let [mut allocs, mut frees] = [Counts::new(), Counts::new()];
+    let mut refused = 0;
     let mut random = Random::new(1);
-    let mut blocks = vec![(ptr::null_mut::<u8>(), Layout::new::<u8>()); mix.blocks];
+    let mut blocks = vec![(ptr::null_mut::<u8>(), Layout::new::<u8>()); mix.blocks()];
     for _ in 0..CALLS {
-        let (block, layout) = &mut blocks[random.below(mix.blocks)];
+        let (block, layout) = &mut blocks[random.below(mix.blocks())];
         if block.is_null() {
-            let bytes = mix.bytes.start() + random.below(mix.bytes.end() - mix.bytes.start() + 1);
-            *layout = Layout::from_size_align(bytes, 8).expect("a small layout");
+            *layout = mix.layout(&mut random);
             let took;
-            (*block, took) = alloc(heap, *layout);
-            assert!(!block.is_null(), "half a heap is free");
+            (*block, took) = if M::ALIGNED {
+                alloc(heap, *layout)
+            } else {
+                alloc_unaligned(heap, layout.size())
+            };
+            refused += usize::from(block.is_null());
             allocs.add(took);
         } else {
             frees.add(free(heap, *block, *layout));
             *block = ptr::null_mut();
         }
     }
-    [allocs, frees]
+    for (block, layout) in blocks.into_iter().filter(|(block, _)| !block.is_null()) {
+        free(heap, block, layout);
+    }
+    ([allocs, frees], refused)
 }
 
-/// Counts a heap's calls, and says what they took as a line of JSON.
-pub fn report(name: &str, memory: usize, heap: &impl GlobalAlloc, mix: &Mix) {
-    let [alloc, free] = count(heap, mix);
-    let (low, high) = (mix.bytes.start(), mix.bytes.end());
+/// Counts a heap's calls, and says what they took as a line of JSON. Leaves the heap as empty as it was.
+pub fn report<M: Mix>(name: &str, memory: usize, heap: &impl GlobalAlloc, mix: &M) {
+    let ([alloc, free], refused) = count(heap, mix);
+    let (kind, (low, high)) = (M::NAME, mix.bytes());
     say!(
-        r#"{{"heap":"{name}","memory":{memory},"bytes":[{low},{high}],"alloc":{alloc},"free":{free}}}"#
+        r#"{{"heap":"{name}","memory":{memory},"mix":"{kind}","bytes":[{low},{high}],"refused":{refused},"alloc":{alloc},"free":{free}}}"#
     );
+}
+
+/// Likewise what the longest calls of a bounded scale take: those that [`paths`] makes.
+fn report_longest<D: Deployed>(name: &str, bytes: usize) {
+    for before in 0..3 {
+        let place = Place { memory: MEMORY.start(), bytes, before };
+        let Longest { alloc, refusal, free, resize } = paths::longest::<D>(place);
+        say!(
+            r#"{{"heap":"{name}","memory":{bytes},"full":{before},"alloc":{alloc},"refusal":{refusal},"free":{free},"resize":{resize}}}"#
+        );
+    }
+}
+
+static MEMORY: Storage<{ 16 << 20 }> = Storage::new();
+
+/// A mix in a heap that has one region of so many bytes.
+fn report_bounded<D: Deployed>(name: &str, bytes: usize, mix: &impl Mix) {
+    let heap = Static::<D>::new();
+    // SAFETY: nothing else uses the memory: the heaps that did are empty.
+    unsafe { D::heap().claim(MEMORY.start(), bytes) }.expect("memory enough");
+    report(name, bytes, &heap, mix);
 }
 
 /// See the module's documentation.
 pub fn run() {
-    static WIDE: LockedHeap<SpinLock, Bounded<Wide>> = LockedHeap::empty();
-    static WIDE_MEMORY: Storage<{ 16 << 20 }> = Storage::new();
-    static MINI: LockedHeap<SpinLock, Bounded<Mini>> = LockedHeap::empty();
-    static MINI_MEMORY: Storage<{ 64 << 10 }> = Storage::new();
     interrupts::disable();
-    // SAFETY: nobody else uses the memory.
-    let claimed = unsafe {
-        [
-            WIDE.claim(WIDE_MEMORY.start(), WIDE_MEMORY.bytes()),
-            MINI.claim(MINI_MEMORY.start(), MINI_MEMORY.bytes()),
-        ]
-    };
-    assert!(claimed.iter().all(Result::is_ok), "{claimed:?}");
-    let (mixed, small) =
-        (Mix { bytes: 16..=1024, blocks: 16 << 10 }, Mix { bytes: 8..=128, blocks: 512 });
-    report("LockedHeap<SpinLock, Bounded<Wide>>", WIDE_MEMORY.bytes(), &WIDE, &mixed);
-    report("LockedHeap<SpinLock, Bounded<Mini>>", MINI_MEMORY.bytes(), &MINI, &small);
-    report("CoreHeap", boot::free_memory().len(), &HEAP, &mixed);
+    let large = Even { bytes: 16..=1024, blocks: 16 << 10 };
+    let small = Even { bytes: 8..=128, blocks: 512 };
+    let wide = "LockedHeap<SpinLock, Bounded<Wide>>";
+    let mini = "LockedHeap<SpinLock, Bounded<Mini>>";
+    let micro = "LockedHeap<SpinLock, Bounded<Micro>>";
+    report_bounded::<BoundedWide>(wide, 16 << 20, &large);
+    report_bounded::<BoundedMini>(mini, 64 << 10, &small);
+    let tailed = |bytes, blocks| Tailed { bytes, blocks };
+    report_bounded::<BoundedWide>(wide, 1 << 20, &tailed(16..=16 << 10, 8 << 10));
+    report_bounded::<BoundedMini>(mini, 64 << 10, &tailed(16..=4 << 10, 600));
+    report_longest::<BoundedWide>(wide, 1 << 20);
+    report_longest::<BoundedMini>(mini, 128 << 10);
+    report_longest::<BoundedMicro>(micro, 128 << 10);
+    report("CoreHeap", boot::free_memory().len(), &HEAP, &large);
     #[cfg(feature = "peers")]
-    // SAFETY: the heaps that had the memory are not used any more.
+    // SAFETY: the heaps that had the memory are gone.
     unsafe {
-        crate::peers::report_all(&WIDE_MEMORY, &mixed);
-        crate::peers::report_all(&MINI_MEMORY, &small);
+        crate::peers::report_all(MEMORY.start(), 16 << 20, &large);
+        crate::peers::report_all(MEMORY.start(), 64 << 10, &small);
     }
 }

@@ -1,10 +1,7 @@
 //! Other allocators for kernels, to be counted beside ours (feature `peers`): each behind the same lock, over the
 //! same memory, with the same calls.
 
-use crate::{
-    measure::{Mix, report},
-    storage::Storage,
-};
+use crate::measure::{Mix, report};
 use ace_alloc::SpinLock;
 use core::{
     alloc::{GlobalAlloc, Layout},
@@ -75,7 +72,7 @@ impl Peer for linked_list_allocator::Heap {
     }
 }
 
-fn count(name: &str, bytes: usize, heap: impl Peer, mix: &Mix) {
+fn count(name: &str, bytes: usize, heap: impl Peer, mix: &impl Mix) {
     report(name, bytes, &Locked(Mutex::new(heap)), mix);
 }
 
@@ -83,26 +80,25 @@ fn count(name: &str, bytes: usize, heap: impl Peer, mix: &Mix) {
 ///
 /// # Safety
 /// The memory is nobody else's, for ever.
-pub unsafe fn report_all<const BYTES: usize>(memory: &Storage<BYTES>, mix: &Mix) {
-    let start = memory.start();
+pub unsafe fn report_all(start: *mut u8, bytes: usize, mix: &impl Mix) {
     let talc: TalcLock<SpinLock, Manual> = TalcLock::new(Manual);
     // SAFETY: the caller's promise, here and below; each peer has the memory when the one before is gone.
-    let _ = unsafe { talc.lock().claim(start, BYTES) };
-    report("talc", BYTES, &talc, mix);
+    let _ = unsafe { talc.lock().claim(start, bytes) };
+    report("talc", bytes, &talc, mix);
 
     let mut rlsf = rlsf::Tlsf::new();
-    if let Some(memory) = NonNull::new(ptr::slice_from_raw_parts_mut(start, BYTES)) {
+    if let Some(memory) = NonNull::new(ptr::slice_from_raw_parts_mut(start, bytes)) {
         // SAFETY: as above.
         unsafe { rlsf.insert_free_block_ptr(memory) };
     }
-    count("rlsf", BYTES, rlsf, mix);
+    count("rlsf", bytes, rlsf, mix);
 
     let mut buddy = buddy_system_allocator::Heap::<32>::new();
     // SAFETY: as above.
-    unsafe { buddy.init(start.expose_provenance(), BYTES) };
-    count("buddy_system_allocator", BYTES, buddy, mix);
+    unsafe { buddy.init(start.expose_provenance(), bytes) };
+    count("buddy_system_allocator", bytes, buddy, mix);
 
     // SAFETY: as above.
-    let list = unsafe { linked_list_allocator::Heap::new(start, BYTES) };
-    count("linked_list_allocator", BYTES, list, mix);
+    let list = unsafe { linked_list_allocator::Heap::new(start, bytes) };
+    count("linked_list_allocator", bytes, list, mix);
 }

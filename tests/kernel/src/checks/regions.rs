@@ -10,7 +10,7 @@ use crate::{
 };
 use ace_alloc::{
     LockedHeap, Misuse, RegionHeap,
-    region::{ClaimError, Scale},
+    region::{ClaimError, Scale, Wide},
 };
 use alloc::{alloc::GlobalAlloc, vec::Vec};
 use core::{
@@ -26,9 +26,10 @@ const BLOCKS: usize = 250;
 pub enum Strict {}
 
 impl Scale for Strict {
-    type Link = u32;
-    const EXACT: usize = 256;
-    const CACHED: usize = 256;
+    type Link = <Wide as Scale>::Link;
+    const EXACT: usize = Wide::EXACT;
+    const CACHED: usize = Wide::CACHED;
+    const CACHE_SHIFT: u32 = Wide::CACHE_SHIFT;
 
     fn misuse(misuse: Misuse) -> ! {
         heap::end_by_misuse(misuse)
