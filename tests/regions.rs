@@ -1,7 +1,7 @@
 //! The heap over regions: what it promises of every block, whatever is asked of it and on every scale; and how
 //! much of a region programs get.
 
-use ace_alloc::region::{Link, Mini, Scale, Wide};
+use ace_alloc::region::{ClaimError, Link, Micro, Mini, RegionHeap, Scale, Wide};
 use ace_alloc_tests::on_every_scale;
 use ace_alloc_tests::random::{Random, cases, seed};
 use ace_alloc_tests::regions::{Memory, SCALES, Step, Yard, granules, play};
@@ -229,6 +229,38 @@ fn caches_hold_no_more_than_their_part() {
     on_every_scale!(shares);
 }
 
+fn least<S: Scale>() {
+    let bytes = RegionHeap::<S>::MIN_BYTES;
+    let memory = Memory::new(bytes, 0);
+    let mut heap = RegionHeap::<S>::empty();
+    // SAFETY: the memory lives as long as the heap, which has it for itself.
+    let mut claim = |bytes| unsafe { heap.claim(memory.start(), bytes) };
+    assert_eq!(claim(bytes - 1), Err(ClaimError::TooSmall));
+    assert_eq!(claim(bytes), Ok(16));
+    let block = heap.allocate(Layout::new::<[u64; 2]>());
+    assert!(block.is_some(), "the least region has a block");
+    assert_eq!(heap.allocate(Layout::new::<u8>()), None, "and no other");
+}
+
+#[test]
+fn the_least_region_has_one_block_and_a_byte_less_is_too_small() {
+    on_every_scale!(least);
+}
+
+/// [`RegionHeap::MIN_BYTES`], and the usable bytes of so many.
+fn layout_of<S: Scale>() -> [usize; 3] {
+    let usable = |bytes| Yard::<S>::new(bytes, 0).heap.stats().free;
+    [RegionHeap::<S>::MIN_BYTES, usable(4 << 10), usable(64 << 10)]
+}
+
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn what_control_data_takes_is_what_the_documentation_says() {
+    assert_eq!(layout_of::<Micro>(), [240, 3808, 64_288]);
+    assert_eq!(layout_of::<Mini>(), [608, 3448, 63_928]);
+    assert_eq!(layout_of::<Wide>(), [2640, 1448, 61_928]);
+}
+
 /// The list allocator as a judge: the same requests, the same memory.
 struct Judge {
     heap: ListHeap,
@@ -287,6 +319,39 @@ fn most_of_64_kilobytes_can_be_had_after_churn() {
 fn nearly_all_of_16_megabytes_can_be_had_after_churn() {
     let permille = pressed::<Wide>(16 << 20, 16..=1024, seed());
     assert!(permille >= 968, "live at the first refusal, per mille: {permille}");
+}
+
+#[test]
+fn a_region_of_64_megabytes_is_filled_churned_and_whole_again() {
+    let bytes = 64 << 20;
+    let mut random = Random::new(seed());
+    let mut yard = Yard::<Wide>::new(bytes, 0);
+    let first_day = yard.shape();
+    // Heavy tails: 16 bytes to 32 KiB, each doubling half as often as the one before.
+    let mut fill = |yard: &mut Yard<Wide>| {
+        loop {
+            let doublings = (random.below(1 << 10) | 1 << 10).trailing_zeros();
+            let size = 16 << doublings;
+            let align = if random.below(16) == 0 { 64 } else { 8 };
+            // What is refused at first is long: the memory is full when small ones are.
+            if !yard.take(size + random.below(size), align) && size < 1024 {
+                return;
+            }
+        }
+    };
+    for round in 0..3_usize {
+        fill(&mut yard);
+        yard.audit();
+        let live = yard.heap.stats().live;
+        assert!(live > bytes / 100 * 95, "{live} bytes are live when it is full");
+        for pick in 0..yard.blocks() / 2 {
+            yard.free(pick * 7919 + round);
+        }
+        yard.audit();
+    }
+    yard.check_bytes();
+    yard.clear(&mut random);
+    assert_eq!(yard.shape(), first_day);
 }
 
 #[test]

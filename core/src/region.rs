@@ -76,6 +76,10 @@ pub struct RegionHeap<S: Scale> {
 unsafe impl<S: Scale> Send for RegionHeap<S> {}
 
 impl<S: Scale> RegionHeap<S> {
+    /// Bytes of the least region, from an address that is a multiple of a word and of eight: enough for
+    /// its control data and a block of 16 bytes.
+    pub const MIN_BYTES: usize = Ground::<S>::LEAST * GRANULE;
+
     /// A heap without memory: it refuses every request until it has claimed some.
     #[must_use]
     pub const fn empty() -> Self {
@@ -87,7 +91,7 @@ impl<S: Scale> RegionHeap<S> {
     /// region.
     ///
     /// # Errors
-    /// [`ClaimError`]; the heap is then as it was.
+    /// [`ClaimError`]; the heap is then as it was. Fewer than [`Self::MIN_BYTES`] are too small.
     ///
     /// # Safety
     /// The memory is readable and writable, and nobody else's for as long as the heap or a block of

@@ -2,7 +2,7 @@
 
 use super::{
     ground::{Control, Ground},
-    scale::{GRANULE, Link, SMALLEST, Scale, bins},
+    scale::{GRANULE, Link, Scale, bins},
 };
 use crate::{ace::Larder, claim::ClaimError};
 use core::ptr::NonNull;
@@ -30,10 +30,10 @@ impl<S: Scale> Ground<S> {
     pub unsafe fn found(base: NonNull<u8>, granules: usize) -> Result<(Self, usize), ClaimError> {
         const { assert!(align_of::<Control<S>>() <= GRANULE) }
         let granules = granules.min(S::Link::MOST);
-        let first = Self::control_granules(granules);
-        if granules < first + SMALLEST {
+        if granules < Self::LEAST {
             return Err(ClaimError::TooSmall);
         }
+        let first = Self::control_granules(granules);
         // SAFETY: the caller's promise; the control data fits, as was just seen.
         let ground = unsafe { Self::at(base) };
         // SAFETY: as above; all zero is "no block" for heads, map and bits, and valid in each field

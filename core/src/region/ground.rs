@@ -26,7 +26,7 @@
 //!   program that writes to memory that it has given up breaks this; what is read there is compared
 //!   with the bits, or with the copy at the block's other end, before it is acted upon.
 
-use super::scale::{GRANULE, Link, Scale, bins};
+use super::scale::{GRANULE, Link, SMALLEST, Scale, bins};
 use crate::ace::Larder;
 use core::{marker::PhantomData, mem::replace, ptr::NonNull};
 
@@ -126,6 +126,16 @@ impl<S: Scale> Ground<S> {
     pub const fn control_granules(granules: usize) -> usize {
         (Self::BITS + Self::WORD + GRANULE + granules / 8) / GRANULE
     }
+
+    /// Granules of the least region: one block's, and control data.
+    pub const LEAST: usize = {
+        // Each granule more needs a bit more at most: the first that is enough is the least.
+        let mut granules = SMALLEST;
+        while granules < Self::control_granules(granules) + SMALLEST {
+            granules += 1;
+        }
+        granules
+    };
 
     /// The region that begins here.
     ///

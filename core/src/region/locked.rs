@@ -24,10 +24,14 @@ pub type OutOfMemory<S> = fn(&mut RegionHeap<S>, Layout) -> bool;
 /// `L` must fit the callers: [`SpinLock`] for threads and CPUs that are not interrupted by others
 /// of this heap's callers; a lock that masks interrupts where interrupt handlers allocate.
 ///
-/// `S` must fit the memory. The default, [`Wide`], is for regions from 128 KiB; below that take
-/// [`Mini`](super::Mini), and below 8 KiB [`Micro`](super::Micro). Of a region of 4 KiB blocks can
-/// have 1,448, 3,448 and 3,808 bytes, and the smallest regions have 2,640, 608 and 240 (where words
-/// have 64 bits).
+/// `S` must fit the memory, of which each region gives a part to its control data. In bytes, where
+/// words have 64 bits:
+///
+/// | memory | `S` | least region ([`RegionHeap::MIN_BYTES`]) | blocks can have, of 4 KiB | of 64 KiB |
+/// |---|---|---|---|---|
+/// | below 8 KiB | [`Micro`](super::Micro) | 240 | 3,808 | 64,288 |
+/// | below 128 KiB | [`Mini`](super::Mini) | 608 | 3,448 | 63,928 |
+/// | more | [`Wide`], the default | 2,640 | 1,448 | 61,928 |
 ///
 /// A program's mistake is reported through [`Scale::misuse`], which panics, while the heap is
 /// locked: a panic handler that allocates from this heap then waits for ever with [`SpinLock`], and

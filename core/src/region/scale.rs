@@ -19,8 +19,8 @@ mod sealed {
     impl Sealed for u32 {}
 }
 
-/// What free blocks store: a granule's number in its region, zero for "none"; or that of a link's place, counted
-/// in links from the region's start.
+/// What free blocks store: a granule's number in its region, zero for "none"; or that of a link's
+/// place, counted in links from the region's start.
 pub trait Link: sealed::Sealed + Copy + 'static {
     /// Granules that a region may have: so many that every link in it has a number.
     const MOST: usize;
@@ -60,17 +60,35 @@ pub trait Scale: 'static {
     type Link: Link;
     /// Sizes below this many granules have a bin each; a power of two, at least 4.
     const EXACT: usize;
-    /// Freed blocks of fewer granules than this are kept as they are for the next request of their size. 0: none are,
-    /// and, for the least code, every request searches unless the scale is bounded.
+    /// Freed blocks of fewer granules than this are kept as they are for the next request of their
+    /// size. 0: none are, and, for the least code, every request searches unless the scale is
+    /// bounded.
     const CACHED: usize;
-    /// How much the caches may hold beside what is free, as a shift of that: 3 is an eighth; 7 at most. Of all memory
-    /// in a scale that is bounded.
+    /// How much the caches may hold beside what is free, as a shift of that: 3 is an eighth; 7 at
+    /// most. Of all memory in a scale that is bounded.
     const CACHE_SHIFT: u32 = 3;
-    /// Whether every allocation, free and resize ends after a constant number of steps a region. A block of an awkward size or alignment may
-    /// then be refused although a longer search would have found one, and so may the last 64th of a region.
+    /// Whether every allocation, free and resize ends after a constant number of steps a region. A
+    /// block of an awkward size or alignment may then be refused although a longer search would have
+    /// found one, and so may the last 64th of a region.
+    ///
+    /// The constants, in instructions on x86-64 with link-time optimization, a [`SpinLock`] that
+    /// nobody else holds included:
+    ///
+    /// | call | most in one region | each further region adds |
+    /// |---|---|---|
+    /// | `alloc`, a size that is cached, no alignment | 110 | |
+    /// | `alloc`, any size and alignment; a refusal | 190 | 110 |
+    /// | `dealloc`, any block | 115 | 50 |
+    /// | [`resize_in_place`], done or not | 115 | 15 |
+    ///
+    /// `alloc_zeroed` takes an `alloc` and what zeroing the block takes, a `realloc` a resize, and if
+    /// that could not be, an `alloc`, a copy and a `dealloc`. An out-of-memory handler comes on top.
+    ///
+    /// [`SpinLock`]: crate::SpinLock
+    /// [`resize_in_place`]: super::RegionHeap::resize_in_place
     const BOUNDED: bool = false;
-    /// Whether links in free blocks are compared with what they lead to before they are followed, so that a
-    /// program which writes to memory that it gave up is stopped, and not the heap led astray.
+    /// Whether links in free blocks are compared with what they lead to before they are followed, so
+    /// that a program which writes to memory that it gave up is stopped, and not the heap led astray.
     const GUARDED: bool = true;
 
     /// What to do about a program's mistake. Must not return to the faulty call, nor call the heap.
@@ -84,7 +102,11 @@ pub trait Scale: 'static {
     }
 }
 
-/// The least code and the least memory for control: microcontrollers whose flash is short.
+/// The least code and the least memory for control: microcontrollers whose flash is short, and regions
+/// below 8 KiB. A region reaches 128 KiB; a larger claim becomes several.
+///
+/// Control data on 64-bit machines, a little less on 32-bit ones: 1,248 bytes of a region of 64 KiB.
+/// The least region has 240 bytes ([`MIN_BYTES`](super::RegionHeap::MIN_BYTES)).
 #[derive(Debug)]
 pub enum Micro {}
 
@@ -104,7 +126,11 @@ impl Scale for Micro {
     }
 }
 
-/// Microcontrollers: regions up to 128 KiB.
+/// Microcontrollers, and regions below 128 KiB, which is how far a region reaches; a larger claim
+/// becomes several.
+///
+/// Control data on 64-bit machines, a little less on 32-bit ones: 1,608 bytes of a region of 64 KiB.
+/// The least region has 608 bytes ([`MIN_BYTES`](super::RegionHeap::MIN_BYTES)).
 #[derive(Debug)]
 pub enum Mini {}
 
@@ -114,7 +140,11 @@ impl Scale for Mini {
     const CACHED: usize = 64;
 }
 
-/// Regions up to 16 GiB.
+/// Regions from 128 KiB up; one reaches 16 GiB, and a larger claim becomes several.
+///
+/// Control data on 64-bit machines, a little less on 32-bit ones: 3,608 bytes of a region of 64 KiB,
+/// and a 64th of a large one. The least region has 2,640 bytes
+/// ([`MIN_BYTES`](super::RegionHeap::MIN_BYTES)).
 #[derive(Debug)]
 pub enum Wide {}
 
@@ -125,7 +155,9 @@ impl Scale for Wide {
     const CACHE_SHIFT: u32 = 0;
 }
 
-/// The same scale, with a bound for every call: see [`Scale::BOUNDED`]. Frees are checked as ever, links are not.
+/// The same scale, with a bound for every call: at most 190 instructions for an `alloc`, 115 for a
+/// `dealloc`, in one region on x86-64. [`Scale::BOUNDED`] has the table. Frees are checked as ever,
+/// links are not.
 #[derive(Debug)]
 pub struct Bounded<S>(core::marker::PhantomData<S>);
 
@@ -166,15 +198,15 @@ pub const fn bin_of<S: Scale>(granules: usize) -> usize {
 
 #[inline(always)]
 const fn log_bin<S: Scale>(granules: usize) -> usize {
-    // The topmost bit counts doublings; that and the bits below it their steps. Shifted so that each use of the
-    // logarithm takes it as the processor finds it.
+    // The topmost bit counts doublings; that and the bits below it their steps. Shifted so that each
+    // use of the logarithm takes it as the processor finds it.
     let log = granules.ilog2();
     let steps = granules << STEP_BITS >> log;
     (steps + ((log as usize) << STEP_BITS)).wrapping_sub(const { before_logs::<S>() })
 }
 
-/// What the sum of steps and doublings is too large by; where there are many exact bins it is too small, and this
-/// wraps.
+/// What the sum of steps and doublings is too large by; where there are many exact bins it is too
+/// small, and this wraps.
 const fn before_logs<S: Scale>() -> usize {
     ((1 << STEP_BITS) + ((S::EXACT.ilog2() as usize) << STEP_BITS)).wrapping_sub(S::EXACT)
 }
