@@ -141,7 +141,8 @@ fn assert_calls(found: &Value, median: u64, most: [u64; 2]) {
 fn assert_paths(found: &Value) {
     let full = found["full"].as_u64().expect("a number");
     for (call, least, one, each) in [
-        ("alloc", 5000, MOST_OF_AN_ALLOC, MOST_OF_A_REGION_AT_AN_ALLOC),
+        ("alloc", 4000, MOST_OF_AN_ALLOC, MOST_OF_A_REGION_AT_AN_ALLOC),
+        ("refusal", 4000, MOST_OF_AN_ALLOC, MOST_OF_A_REGION_AT_AN_ALLOC),
         ("free", 3000, MOST_OF_A_FREE, MOST_OF_A_REGION_AT_A_FREE),
         ("resize", 500, MOST_OF_A_RESIZE, MOST_OF_A_REGION_AT_A_RESIZE),
     ] {
