@@ -71,13 +71,13 @@ pub trait Scale: 'static {
     /// block of an awkward size or alignment may then be refused although a longer search would have
     /// found one, and so may the last 64th of a region.
     ///
-    /// The constants, in instructions on x86-64 with link-time optimization, a [`SpinLock`] that
-    /// nobody else holds included:
+    /// The constants of the presets, in instructions on x86-64 with link-time optimization, a
+    /// [`SpinLock`] that nobody else holds included:
     ///
     /// | call | most in one region | each further region adds |
     /// |---|---|---|
-    /// | `alloc`, a size that is cached, no alignment | 110 | |
-    /// | `alloc`, any size and alignment; a refusal | 190 | 110 |
+    /// | `alloc`, of a size that is cached, without alignment, if the first region has room | 115 | |
+    /// | `alloc`, of any size and alignment; a refusal | 190 | 110 |
     /// | `dealloc`, any block | 115 | 50 |
     /// | [`resize_in_place`], done or not | 115 | 15 |
     ///

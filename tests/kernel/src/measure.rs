@@ -283,9 +283,9 @@ pub fn report<M: Mix>(name: &str, memory: usize, heap: &impl GlobalAlloc, mix: &
 fn report_longest<D: Deployed>(name: &str, bytes: usize) {
     for before in 0..3 {
         let place = Place { memory: MEMORY.start(), bytes, before };
-        let Longest { alloc, refusal, free, resize } = paths::longest::<D>(place);
+        let Longest { small, alloc, refusal, free, resize } = paths::longest::<D>(place);
         say!(
-            r#"{{"heap":"{name}","memory":{bytes},"full":{before},"alloc":{alloc},"refusal":{refusal},"free":{free},"resize":{resize}}}"#
+            r#"{{"heap":"{name}","memory":{bytes},"full":{before},"small":{small},"alloc":{alloc},"refusal":{refusal},"free":{free},"resize":{resize}}}"#
         );
     }
 }

@@ -36,7 +36,9 @@ impl fmt::Display for Most {
 /// Of each call.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Longest {
-    /// A block.
+    /// A block of a size that is cached, without alignment.
+    pub small: Most,
+    /// Any other.
     pub alloc: Most,
     /// No block.
     pub refusal: Most,
@@ -275,7 +277,13 @@ fn allocs<D: Deployed>(place: Place, longest: &mut Longest) {
         let free = [next, Some(block)].into_iter().chain(others).flatten();
         free.for_each(|block| _ = scene.give(block));
         let (block, took) = alloc(&scene.heap, layout(size, align));
-        if block.is_null() { &mut longest.refusal } else { &mut longest.alloc }.see(took);
+        let small = align == 1 && size < <D::Scale as Scale>::CACHED;
+        let most = match (block.is_null(), small) {
+            (true, _) => &mut longest.refusal,
+            (false, true) => &mut longest.small,
+            (false, false) => &mut longest.alloc,
+        };
+        most.see(took);
     }
 }
 
