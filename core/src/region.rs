@@ -76,8 +76,8 @@ pub struct RegionHeap<S: Scale> {
 unsafe impl<S: Scale> Send for RegionHeap<S> {}
 
 impl<S: Scale> RegionHeap<S> {
-    /// Bytes of the least region, from an address that is a multiple of a word and of eight: enough for
-    /// its control data and a block of 16 bytes.
+    /// Bytes of the least region, from an address that is a multiple of a word and of eight: enough
+    /// for its control data and a block of 16 bytes.
     pub const MIN_BYTES: usize = Ground::<S>::LEAST * GRANULE;
 
     /// A heap without memory: it refuses every request until it has claimed some.

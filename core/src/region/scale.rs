@@ -68,8 +68,8 @@ pub trait Scale: 'static {
     /// most. Of all memory in a scale that is bounded.
     const CACHE_SHIFT: u32 = 3;
     /// Whether every allocation, free and resize ends after a constant number of steps a region. A
-    /// block of an awkward size or alignment may then be refused although a longer search would have
-    /// found one, and so may the last 64th of a region.
+    /// block of an awkward size or alignment may then be refused although a longer search would
+    /// have found one, and so may the last 64th of a region.
     ///
     /// The constants of the presets, in instructions on x86-64 with link-time optimization, a
     /// [`SpinLock`] that nobody else holds included:
@@ -82,13 +82,15 @@ pub trait Scale: 'static {
     /// | [`resize_in_place`], done or not | 115 | 15 |
     ///
     /// `alloc_zeroed` takes an `alloc` and what zeroing the block takes, a `realloc` a resize, and if
-    /// that could not be, an `alloc`, a copy and a `dealloc`. An out-of-memory handler comes on top.
+    /// that could not be, an `alloc`, a copy and a `dealloc`. An out-of-memory handler comes on
+    /// top.
     ///
     /// [`SpinLock`]: crate::SpinLock
     /// [`resize_in_place`]: super::RegionHeap::resize_in_place
     const BOUNDED: bool = false;
-    /// Whether links in free blocks are compared with what they lead to before they are followed, so
-    /// that a program which writes to memory that it gave up is stopped, and not the heap led astray.
+    /// Whether links in free blocks are compared with what they lead to before they are followed,
+    /// so that a program which writes to memory that it gave up is stopped, and not the heap led
+    /// astray.
     const GUARDED: bool = true;
 
     /// What to do about a program's mistake. Must not return to the faulty call, nor call the heap.
@@ -102,11 +104,11 @@ pub trait Scale: 'static {
     }
 }
 
-/// The least code and the least memory for control: microcontrollers whose flash is short, and regions
-/// below 8 KiB. A region reaches 128 KiB; a larger claim becomes several.
+/// The least code and the least memory for control: microcontrollers whose flash is short, and
+/// regions below 8 KiB. A region reaches 128 KiB; a larger claim becomes several.
 ///
-/// Control data on 64-bit machines, a little less on 32-bit ones: 1,248 bytes of a region of 64 KiB.
-/// The least region has 240 bytes ([`MIN_BYTES`](super::RegionHeap::MIN_BYTES)).
+/// Control data on 64-bit machines, a little less on 32-bit ones: 1,248 bytes of a region of 64
+/// KiB. The least region has 240 bytes ([`MIN_BYTES`](super::RegionHeap::MIN_BYTES)).
 #[derive(Debug)]
 pub enum Micro {}
 
@@ -129,8 +131,8 @@ impl Scale for Micro {
 /// Microcontrollers, and regions below 128 KiB, which is how far a region reaches; a larger claim
 /// becomes several.
 ///
-/// Control data on 64-bit machines, a little less on 32-bit ones: 1,608 bytes of a region of 64 KiB.
-/// The least region has 608 bytes ([`MIN_BYTES`](super::RegionHeap::MIN_BYTES)).
+/// Control data on 64-bit machines, a little less on 32-bit ones: 1,608 bytes of a region of 64
+/// KiB. The least region has 608 bytes ([`MIN_BYTES`](super::RegionHeap::MIN_BYTES)).
 #[derive(Debug)]
 pub enum Mini {}
 
@@ -142,8 +144,8 @@ impl Scale for Mini {
 
 /// Regions from 128 KiB up; one reaches 16 GiB, and a larger claim becomes several.
 ///
-/// Control data on 64-bit machines, a little less on 32-bit ones: 3,608 bytes of a region of 64 KiB,
-/// and a 64th of a large one. The least region has 2,640 bytes
+/// Control data on 64-bit machines, a little less on 32-bit ones: 3,608 bytes of a region of 64
+/// KiB, and a 64th of a large one. The least region has 2,640 bytes
 /// ([`MIN_BYTES`](super::RegionHeap::MIN_BYTES)).
 #[derive(Debug)]
 pub enum Wide {}
@@ -198,8 +200,8 @@ pub const fn bin_of<S: Scale>(granules: usize) -> usize {
 
 #[inline(always)]
 const fn log_bin<S: Scale>(granules: usize) -> usize {
-    // The topmost bit counts doublings; that and the bits below it their steps. Shifted so that each
-    // use of the logarithm takes it as the processor finds it.
+    // The topmost bit counts doublings; that and the bits below it their steps. Shifted so that
+    // each use of the logarithm takes it as the processor finds it.
     let log = granules.ilog2();
     let steps = granules << STEP_BITS >> log;
     (steps + ((log as usize) << STEP_BITS)).wrapping_sub(const { before_logs::<S>() })

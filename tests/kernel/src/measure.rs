@@ -1,6 +1,6 @@
-//! How many instructions each call of a heap over one region takes, counted and not sampled: for a machine
-//! whose time stamp counts instructions (QEMU's `-icount shift=0,sleep=off`, one CPU). Two runs say the same
-//! to the last byte.
+//! How many instructions each call of a heap over one region takes, counted and not sampled: for a
+//! machine whose time stamp counts instructions (QEMU's `-icount shift=0,sleep=off`, one CPU). Two
+//! runs say the same to the last byte.
 
 use crate::{
     boot,
@@ -46,8 +46,9 @@ fn timed<R>(call: impl FnOnce() -> R) -> (R, u32) {
     (result, now().wrapping_sub(before))
 }
 
-// Functions of their own, so that the arguments are in registers, and nothing of the caller's is in the way. The
-// heap's functions are inlined here if they ask for it, as they are in a program with link-time optimization.
+// Functions of their own, so that the arguments are in registers, and nothing of the caller's is in
+// the way. The heap's functions are inlined here if they ask for it, as they are in a program with
+// link-time optimization.
 
 /// Instructions of a measurement of nothing.
 #[inline(never)]
@@ -211,8 +212,8 @@ impl Mix for Even {
     }
 }
 
-/// Each doubling half as often as the one before, the last as often as that; one block in 16 is aligned to 64
-/// bytes. Both ends are powers of two.
+/// Each doubling half as often as the one before, the last as often as that; one block in 16 is
+/// aligned to 64 bytes. Both ends are powers of two.
 struct Tailed {
     bytes: RangeInclusive<usize>,
     blocks: usize,
@@ -240,8 +241,8 @@ impl Mix for Tailed {
     }
 }
 
-/// A deterministic mix: a random place is emptied if it holds a block, and filled if it does not. Answers how many
-/// requests were refused, too.
+/// A deterministic mix: a random place is emptied if it holds a block, and filled if it does not.
+/// Answers how many requests were refused, too.
 fn count<M: Mix>(heap: &impl GlobalAlloc, mix: &M) -> ([Counts; 2], usize) {
     let [mut allocs, mut frees] = [Counts::new(), Counts::new()];
     let mut refused = 0;
@@ -270,7 +271,8 @@ fn count<M: Mix>(heap: &impl GlobalAlloc, mix: &M) -> ([Counts; 2], usize) {
     ([allocs, frees], refused)
 }
 
-/// Counts a heap's calls, and says what they took as a line of JSON. Leaves the heap as empty as it was.
+/// Counts a heap's calls, and says what they took as a line of JSON. Leaves the heap as empty as it
+/// was.
 pub fn report<M: Mix>(name: &str, memory: usize, heap: &impl GlobalAlloc, mix: &M) {
     let ([alloc, free], refused) = count(heap, mix);
     let (kind, (low, high)) = (M::NAME, mix.bytes());

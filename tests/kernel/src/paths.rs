@@ -1,6 +1,7 @@
-//! The longest ways through a bounded heap, made on purpose: a heap is brought into a state in which a call meets
-//! neighbours, bins and words of the map as it says there, that call is counted, and the heap is thrown away.
-//! All combinations of what a call can meet, of sizes that take different ways, and of regions before its own.
+//! The longest ways through a bounded heap, made on purpose: a heap is brought into a state in
+//! which a call meets neighbours, bins and words of the map as it says there, that call is counted,
+//! and the heap is thrown away. All combinations of what a call can meet, of sizes that take
+//! different ways, and of regions before its own.
 
 use crate::measure::{Deployed, Static, alloc, free, nothing, resize};
 use ace_alloc::region::Scale;
@@ -89,8 +90,8 @@ fn layout(granules: usize, align: usize) -> Layout {
 /// A block of a scene, and its granules.
 type Block = (*mut u8, usize);
 
-/// A heap in which what is free is what a scene has freed. Blocks are taken one behind the other, all before the first
-/// is freed.
+/// A heap in which what is free is what a scene has freed. Blocks are taken one behind the other,
+/// all before the first is freed.
 struct Scene<D: Deployed> {
     heap: Static<D>,
 }
@@ -148,7 +149,8 @@ impl<D: Deployed> Scene<D> {
         free(&self.heap, start, layout(granules, 1))
     }
 
-    /// A live block between such neighbours of so many granules. The third size is one that is free elsewhere.
+    /// A live block between such neighbours of so many granules. The third size is one that is free
+    /// elsewhere.
     fn between(
         &self,
         before: (Neighbour, usize),
@@ -258,8 +260,8 @@ fn allocs<D: Deployed>(place: Place, longest: &mut Longest) {
         }
         let spare = if align > 1 { align + 3 } else { 2 };
         let from = [size, size + 2, size + spare, (size + spare) * 5 / 4 + 2, far(place)][from];
-        // Whether another of the size is free, one of what stays before, of what stays behind, and one in the same
-        // bin that is too small.
+        // Whether another of the size is free, one of what stays before, of what stays behind, and
+        // one in the same bin that is too small.
         let [follows, before, behind, small] = [1, 2, 4, 8].map(|bit| others & bit > 0);
         let scene = Scene::<D>::new(place);
         let (end, fence) = scene.take(FENCE);
