@@ -24,7 +24,7 @@ pub enum MisuseKind {
     NeverAllocated,
     /// The address is not of this heap at all.
     Foreign,
-    /// The slab's own description was overwritten.
+    /// What the heap knows of a slab, or keeps in free memory, was overwritten.
     Corrupt,
 }
 
@@ -36,7 +36,7 @@ impl MisuseKind {
             Self::DoubleFree => "double free",
             Self::Interior => "pointer into the middle of a block",
             Self::NeverAllocated => "never allocated",
-            Self::Corrupt => "the slab's prefix was overwritten",
+            Self::Corrupt => "the heap's own data was overwritten",
             Self::Foreign => "not a pointer of this allocator",
         }
     }

@@ -96,11 +96,7 @@ pub trait Scale: 'static {
     /// What to do about a program's mistake. Must not return to the faulty call, nor call the heap.
     #[cold]
     fn misuse(misuse: Misuse) -> ! {
-        let reason = match misuse.kind {
-            MisuseKind::Corrupt => "free memory was overwritten",
-            kind => kind.reason(),
-        };
-        panic!("{:#x}: {reason}", misuse.address)
+        panic!("{:#x}: {}", misuse.address, misuse.kind.reason())
     }
 }
 
