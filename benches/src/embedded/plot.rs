@@ -13,12 +13,13 @@ use crate::drawing::{self, ACE, Drawn, FAINT, INK, LARGE, MUTED, SIZE, SMALL, st
 /// Width of the legend.
 const LEGEND: u32 = 180;
 /// Ours, the boldest first.
-const OURS: [RGBColor; 5] = [
+const OURS: [RGBColor; 6] = [
     ACE,
     RGBColor(240, 150, 60),
     RGBColor(170, 60, 20),
     RGBColor(235, 180, 120),
     RGBColor(225, 30, 80),
+    RGBColor(245, 130, 165),
 ];
 /// Of the peers.
 const THEIRS: [RGBColor; 10] = [
@@ -99,9 +100,9 @@ fn loads(comparison: &Comparison, which: impl Fn(&Load) -> bool) -> Vec<&Load> {
     comparison.loads.iter().filter(|load| which(load)).collect()
 }
 
-/// The heaps with locks, each with the figures that `points` finds.
+/// The heaps with locks, each with the figures that `points` finds; grey where no colour is left.
 fn series(comparison: &Comparison, points: impl Fn(&Heap) -> Vec<(f64, f64)>) -> Vec<Series> {
-    let (mut ours, mut theirs) = (OURS.iter().cycle(), THEIRS.iter().cycle());
+    let (mut ours, mut theirs) = (OURS.iter(), THEIRS.iter());
     let shown = comparison.heaps.iter().filter(|heap| heap.is_floor() || !heap.is_bare());
     let one = |heap: &Heap| {
         let colour = match heap.is_floor() {
