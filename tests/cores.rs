@@ -32,8 +32,15 @@ unsafe impl CoreId for One {
     }
 }
 
+/// Memory that begins at a multiple of a MiB: what a claim leaves over at its ends depends on where it lies.
 fn memory(bytes: usize) -> *mut u8 {
-    Box::leak(vec![0xA5_u8; bytes].into_boxed_slice()).as_mut_ptr()
+    let layout = std::alloc::Layout::from_size_align(bytes, 1 << 20).expect("a layout");
+    // SAFETY: not of size 0.
+    let start = unsafe { std::alloc::alloc(layout) };
+    assert!(!start.is_null());
+    // SAFETY: so long.
+    unsafe { start.write_bytes(0xA5, bytes) };
+    start
 }
 
 #[test]
@@ -59,6 +66,17 @@ fn a_region_serves_once_and_only_if_it_is_large_enough() {
     }
     // One more, if the first claim left none over.
     assert!((7..9).any(|at| claim(part(at), 9000) == Err(ClaimError::TooMany)));
+}
+
+#[test]
+fn a_rest_that_is_too_small_for_a_region_may_be_claimed_with_what_follows_it() {
+    let heap: CoreHeap<One, 1> = CoreHeap::new();
+    let start = memory(1 << 20);
+    // SAFETY: the memory is this heap's alone, or refused.
+    let claim = |start: *mut u8, bytes| unsafe { heap.claim(start, bytes) };
+    claim(start, (1 << 19) + 1000).expect("half a MiB is enough");
+    assert_eq!(claim(start.wrapping_add((1 << 19) - 1), 9000), Err(ClaimError::Overlaps));
+    assert!(claim(start.wrapping_add(1 << 19), 9000).expect("the rest and more") > 8000);
 }
 
 #[test]
