@@ -229,6 +229,42 @@ fn caches_hold_no_more_than_their_part() {
     on_every_scale!(shares);
 }
 
+/// Full caches are shut until half of what they may hold is gone.
+fn tide<S: Scale>() {
+    let mut yard = Yard::<S>::new(100 << 10, 0);
+    while yard.take(48, 1) {}
+    let cached = |yard: &Yard<S>| yard.heap.stats().cached;
+    let keeps = |yard: &mut Yard<S>| {
+        let before = cached(yard);
+        yard.free(0);
+        cached(yard) > before
+    };
+    while yard.blocks() > 1000 || !keeps(&mut yard) {
+        yard.free(0);
+    }
+    while keeps(&mut yard) {}
+    let full = cached(&yard);
+    assert!(full > 1000, "{full}");
+    for _ in 0..10 {
+        let before = cached(&yard);
+        assert!(yard.take(48, 1) && !keeps(&mut yard), "shut");
+        assert_eq!(cached(&yard), before - 48);
+    }
+    while cached(&yard) > full / 2 - 500 {
+        assert!(yard.take(48, 1));
+    }
+    // The first free that is turned away finds them half empty.
+    yard.free(0);
+    assert!(keeps(&mut yard), "open again");
+    yard.audit();
+}
+
+#[test]
+fn full_caches_are_shut_until_half_of_them_is_gone() {
+    tide::<Wide>();
+    tide::<Mini>();
+}
+
 fn least<S: Scale>() {
     let bytes = RegionHeap::<S>::MIN_BYTES;
     let memory = Memory::new(bytes, 0);

@@ -63,7 +63,7 @@ impl<S: Scale> Ground<S> {
         let (mut blocks, mut granules) = (0, 0);
         for bin in 0..bins::<S>() {
             let mut place = bin;
-            let mut block = self.follow(place);
+            let mut block = self.head(bin);
             let holds = !Self::MAPPED || self.is_mapped(bin) == (block != 0);
             hold(holds, "the map disagrees with the bin", bin)?;
             while block != 0 {

@@ -10,6 +10,11 @@ use super::{
 const WORD_BITS: usize = usize::BITS as usize;
 
 impl<S: Scale> Ground<S> {
+    /// The first block of any bin; 0 if there is none.
+    pub fn head(self, bin: usize) -> usize {
+        if Self::MAPPED && bin == Self::NOWHERE { 0 } else { self.follow(bin) }
+    }
+
     /// Hangs a free block into its bin. Its bits are the caller's.
     #[cfg_attr(feature = "small-code", inline(never))]
     #[cfg_attr(not(feature = "small-code"), inline)]
@@ -20,11 +25,10 @@ impl<S: Scale> Ground<S> {
         self.set_next(block, next);
         self.set_place(block, bin);
         self.lead(bin, block);
-        if next == 0 {
+        if Self::BLIND || next == 0 {
             self.mark_map(bin);
-        } else {
-            self.set_place(next, Self::link_of(block));
         }
+        self.tell_place(next, Self::link_of(block));
     }
 
     /// Takes a block out of its bin, and answers its size. Stops the program if links, sizes and
@@ -56,7 +60,7 @@ impl<S: Scale> Ground<S> {
     fn checked_links(self, block: usize) -> (usize, usize) {
         let (next, place) = (self.next(block), self.place(block));
         if S::GUARDED {
-            let known = next == 0 || self.leads_back(next, block);
+            let known = self.leads_back(next, block);
             let limit = Self::link_of(self.get(|control| control.limit));
             self.expect(known && place < limit && self.follow(place) == block, block);
         }
@@ -67,11 +71,8 @@ impl<S: Scale> Ground<S> {
     #[inline(always)]
     fn join(self, (next, place): (usize, usize)) {
         self.lead(place, next);
-        if next != 0 {
-            self.set_place(next, place);
-        } else if Self::MAPPED && place < bins::<S>() {
-            self.clear_map(place);
-        }
+        self.tell_place(next, place);
+        self.clear_map(place, next == 0 && place < bins::<S>());
     }
 
     /// Likewise the first of this bin, and answers its size.
@@ -95,12 +96,9 @@ impl<S: Scale> Ground<S> {
         self.expect(!S::GUARDED || self.place(block) == bin, block);
         let next = self.next(block);
         self.lead(bin, next);
-        if next == 0 {
-            self.clear_map(bin);
-        } else {
-            self.expect(self.leads_back(next, block), block);
-            self.set_place(next, bin);
-        }
+        self.expect(self.leads_back(next, block), block);
+        self.tell_place(next, bin);
+        self.clear_map(bin, next == 0);
     }
 
     /// The size of a free block, if it has the same at both ends. Else stops the program.
@@ -123,16 +121,30 @@ impl<S: Scale> Ground<S> {
         }
     }
 
+    /// Notes that a bin is empty, if it is; else it may be no bin at all.
     #[inline(always)]
-    fn clear_map(self, bin: usize) {
-        let bit = 1 << (bin % WORD_BITS);
-        self.set_map(bin / WORD_BITS, self.map(bin / WORD_BITS) & !bit);
+    fn clear_map(self, bin: usize, is_empty: bool) {
+        if Self::MAPPED && (Self::BLIND || is_empty) {
+            let bin = if is_empty { bin } else { 0 };
+            let bit = usize::from(is_empty) << (bin % WORD_BITS);
+            self.set_map(bin / WORD_BITS, self.map(bin / WORD_BITS) & !bit);
+        }
     }
 
-    /// Whether the block that follows this one in its bin says so too.
+    /// Tells the block that follows, if there is one, the place that leads to it now. For none it is
+    /// [`Ground::NOWHERE`] that is written.
+    #[inline(always)]
+    fn tell_place(self, next: usize, place: usize) {
+        if Self::BLIND || next != 0 {
+            self.set_place(next, place);
+        }
+    }
+
+    /// Whether the block that follows this one in its bin says so too, if there is one.
     #[inline(always)]
     fn leads_back(self, next: usize, block: usize) -> bool {
-        !S::GUARDED || self.inside(next) && self.place(next) == Self::link_of(block)
+        let known = |next| (next == 0) | (self.place(next) == Self::link_of(block));
+        !S::GUARDED || self.inside(next) && known(next)
     }
 
     /// The first bin from `bin` on that has a block; the number of bins if there is none (R3).

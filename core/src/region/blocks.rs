@@ -5,7 +5,7 @@
 //! have; the smallest has nothing else.
 
 use super::{
-    ground::Ground,
+    ground::{Control, Ground},
     scale::{GRANULE, Link, SMALLEST, Scale, bin_above, bin_of, bins},
 };
 use crate::misuse::{Misuse, MisuseKind};
@@ -227,7 +227,7 @@ impl<S: Scale> Ground<S> {
             return;
         }
         if granules < S::CACHED {
-            self.edit(|control| control.spilled = control.spilled.wrapping_add(1));
+            self.edit(Control::spill);
             if self.get(|control| control.spilled).is_multiple_of(STALE) {
                 // Blocks that are cached but not asked for make way now and then.
                 self.edit(|control| control.larder.ease(S::CACHE_SHIFT as u8));

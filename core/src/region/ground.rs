@@ -21,7 +21,7 @@
 //!   cached one: the next; 1 at the end of its first granule; and, if it has but two granules, 0 at
 //!   its end.
 //! * R3 If there is a map: a bit of it is set if and only if the bin has a block. The bit past the
-//!   last bin's always is: there a search ends.
+//!   last bin's always is: there a search ends. No block is in bin 1, and its head is not read.
 //! * R4 Between calls every granule number in control data and in free blocks is one of R1's. A
 //!   program that writes to memory that it has given up breaks this; what is read there is compared
 //!   with the bits, or with the copy at the block's other end, before it is acted upon.
@@ -48,6 +48,8 @@ pub struct Control<S: Scale> {
     pub budget: usize,
     /// What they may have besides what they hold. Less than nothing after the budget has shrunk.
     pub room: isize,
+    /// What was taken from that when the caches were found full; 0 while they are open.
+    pub withheld: isize,
     /// Requests of a cached size that found no cached block.
     pub missed: u32,
     /// Frees of a cached size that found the caches full.
@@ -84,9 +86,20 @@ impl<S: Scale> Control<S> {
         }
     }
 
+    /// The caches had no room for a block. Full caches are shut until half of what they may hold is
+    /// gone: then kept and joined frees come in runs, which a processor can guess, and what is freed
+    /// together is joined together.
+    #[inline(always)]
+    pub fn spill(&mut self) {
+        self.spilled = self.spilled.wrapping_add(1);
+        let (half, room) = ((self.budget / 2).cast_signed(), self.room + self.withheld);
+        self.withheld = if self.withheld == 0 || room < half { half } else { 0 };
+        self.room = room - self.withheld;
+    }
+
     /// In caches, as far as it was used.
     pub fn cached(&self) -> usize {
-        (self.budget.cast_signed() - self.room).cast_unsigned()
+        (self.budget.cast_signed() - self.room - self.withheld).cast_unsigned()
     }
 }
 
@@ -116,15 +129,27 @@ impl<S: Scale> Ground<S> {
     pub const SEARCHES: bool = S::CACHED == 0 && !S::BOUNDED;
     /// Whether a map says which bins have blocks.
     pub const MAPPED: bool = !Self::SEARCHES;
+    /// The bin that no block is in, for one granule is too few: its head's place is where granule 0,
+    /// which is none of a block's, would note the place that leads to it.
+    pub const NOWHERE: usize = {
+        assert!(SMALLEST > 1 && GRANULE / size_of::<S::Link>() > 1);
+        1
+    };
+    /// Whether links and the map are written without asking whether there is a next block: that is
+    /// anybody's guess, and a processor's wrong guess is dearer than to write what nobody reads. It
+    /// takes more instructions, which a bounded scale counts.
+    pub const BLIND: bool = Self::MAPPED && !S::BOUNDED;
     /// Words of the map: it has one bit more than there are bins.
     pub const WORDS: usize = if Self::MAPPED { bins::<S>() / usize::BITS as usize + 1 } else { 0 };
     const CACHES: usize = Self::MAP + Self::WORDS * Self::WORD;
-    const BITS: usize = (Self::CACHES + S::CACHED * Self::LINK).next_multiple_of(Self::WORD);
+    /// Bytes that one bit is read and written with; several with two at any address.
+    const CELL: usize = if S::BOUNDED { Self::WORD } else { 1 };
+    const BITS: usize = (Self::CACHES + S::CACHED * Self::LINK).next_multiple_of(Self::CELL);
 
     /// Granules of control data of a region with so many granules, those of edge and control
-    /// included. Bits are read and written by words, or two bytes at a time.
+    /// included. What is read or written with the edge's bit ends a cell after its byte at most.
     pub const fn control_granules(granules: usize) -> usize {
-        (Self::BITS + Self::WORD + GRANULE + granules / 8) / GRANULE
+        (Self::BITS + granules / 8 + 1 + Self::CELL).div_ceil(GRANULE)
     }
 
     /// Granules of the least region: one block's, and control data.
@@ -318,30 +343,46 @@ impl<S: Scale> Ground<S> {
         unsafe { at.write_unaligned(word.to_le()) };
     }
 
-    /// The word of the bits that has this granule's.
+    /// The word of the bits that has this granule's, in a bounded scale: a look at a byte takes two
+    /// instructions more.
     #[inline(always)]
     fn word_of_bits(self, granule: usize) -> NonNull<usize> {
-        // SAFETY: `at`; callers stay inside, and the bits fill whole words.
+        // SAFETY: `at`; callers stay inside, and the bits fill whole cells.
         unsafe { self.byte(Self::BITS).cast().add(granule / usize::BITS as usize) }
     }
 
     /// One bit.
     #[inline(always)]
     pub fn bit(self, granule: usize) -> bool {
-        // SAFETY: as for `word_of_bits`.
-        let word = usize::from_le(unsafe { self.word_of_bits(granule).read() });
-        word & (1 << (granule % usize::BITS as usize)) != 0
+        if S::BOUNDED {
+            // SAFETY: as for `word_of_bits`.
+            let word = usize::from_le(unsafe { self.word_of_bits(granule).read() });
+            return word & (1 << (granule % usize::BITS as usize)) != 0;
+        }
+        // A processor takes what was just written from its store buffer only if nothing else is in
+        // what it reads: so no more than a byte.
+        // SAFETY: `at`; callers stay inside.
+        let byte = unsafe { self.byte(Self::BITS + granule / 8).read() };
+        byte & (1 << (granule % 8)) != 0
     }
 
     /// Flips one bit.
     #[cfg_attr(feature = "small-code", inline(never))]
     #[cfg_attr(not(feature = "small-code"), inline(always))]
     pub fn flip_one(self, granule: usize) {
-        let at = self.word_of_bits(granule);
+        if S::BOUNDED {
+            let at = self.word_of_bits(granule);
+            // SAFETY: as for `bit`.
+            let word = usize::from_le(unsafe { at.read() });
+            let word = word ^ (1 << (granule % usize::BITS as usize));
+            // SAFETY: as for `bit`.
+            unsafe { at.write(word.to_le()) };
+            return;
+        }
+        let at = self.byte(Self::BITS + granule / 8);
         // SAFETY: as for `bit`.
-        let word = usize::from_le(unsafe { at.read() });
-        let word = word ^ (1 << (granule % usize::BITS as usize));
+        let byte = unsafe { at.read() } ^ (1 << (granule % 8));
         // SAFETY: as for `bit`.
-        unsafe { at.write(word.to_le()) };
+        unsafe { at.write(byte) };
     }
 }

@@ -77,7 +77,7 @@ impl<S: Scale> Ground<S> {
     }
 
     fn largest(self) -> usize {
-        let filled = (0..bins::<S>()).rev().find(|bin| self.follow(*bin) != 0);
+        let filled = (0..bins::<S>()).rev().find(|bin| self.head(*bin) != 0);
         let (mut most, mut place) = (0, filled.unwrap_or(0));
         loop {
             let block = self.follow(place);
