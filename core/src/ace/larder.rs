@@ -64,9 +64,9 @@ pub struct Larder {
 impl Larder {
     /// The largest share: as much as is free; and the least.
     pub const SHARES: core::ops::RangeInclusive<u8> = 0..=7;
-    /// What refusals leave at least, an eighth: with less, more is split and joined, and no more
-    /// requests find room.
-    const LEAST: u8 = 3;
+    /// What refusals leave at least: with less, more is split and joined, and no more requests find
+    /// room.
+    const LEAST: u8 = 6;
     /// Without a change for so long, a region is idle.
     pub const IDLE_MS: u64 = 200;
     /// Turned away in a turn, this many make a larger share worth it.
