@@ -143,8 +143,8 @@ impl<S: Scale> Ground<S> {
     /// Whether the block that follows this one in its bin says so too, if there is one.
     #[inline(always)]
     fn leads_back(self, next: usize, block: usize) -> bool {
-        let known = |next| (next == 0) | (self.place(next) == Self::link_of(block));
-        !S::GUARDED || self.inside(next) && known(next)
+        let agrees = || (next == 0) | (self.place(next) == Self::link_of(block));
+        !S::GUARDED || self.inside(next) && agrees()
     }
 
     /// The first bin from `bin` on that has a block; the number of bins if there is none (R3).
