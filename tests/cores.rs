@@ -16,7 +16,7 @@ mod room;
 mod spares;
 
 use ace_alloc::{ClaimError, CoreHeap, CoreId, Dial};
-use blocks::{Block, layout};
+use blocks::{Block, layout, memory};
 use board::{Board, BoardPages, Kernel, over_each_geometry, switch_to};
 
 over_each_geometry! {
@@ -30,17 +30,6 @@ unsafe impl CoreId for One {
     fn current() -> usize {
         0
     }
-}
-
-/// Memory that begins at a multiple of a MiB: what a claim leaves over at its ends depends on where it lies.
-fn memory(bytes: usize) -> *mut u8 {
-    let layout = std::alloc::Layout::from_size_align(bytes, 1 << 20).expect("a layout");
-    // SAFETY: not of size 0.
-    let start = unsafe { std::alloc::alloc(layout) };
-    assert!(!start.is_null());
-    // SAFETY: so long.
-    unsafe { start.write_bytes(0xA5, bytes) };
-    start
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! Blocks with a content that tells whose they are.
+//! Blocks with a content that tells whose they are, and the memory that heaps are given.
 
 use ace_alloc::{CoreHeap, CoreId, Geometry, PageProvider};
-use std::alloc::Layout;
+use std::alloc::{Layout, alloc};
 
 /// A block in the hands of a test.
 #[derive(Debug)]
@@ -17,6 +17,17 @@ unsafe impl Send for Block {}
 /// A layout of so many bytes.
 pub fn layout(bytes: usize) -> Layout {
     Layout::from_size_align(bytes, 16).expect("a layout")
+}
+
+/// Memory for ever, which begins at a multiple of a MiB: what a claim leaves over at its ends depends on where it lies.
+pub fn memory(bytes: usize) -> *mut u8 {
+    let layout = Layout::from_size_align(bytes, 1 << 20).expect("a layout");
+    // SAFETY: not of size 0.
+    let start = unsafe { alloc(layout) };
+    assert!(!start.is_null());
+    // SAFETY: just allocated. Not zero: a heap must not rely on it.
+    unsafe { start.write_bytes(0xA5, bytes) };
+    start
 }
 
 impl Block {

@@ -1,6 +1,6 @@
 //! What a kernel does around each call: it counts how deep it is inside.
 
-use crate::blocks::{Block, layout};
+use crate::blocks::{Block, layout, memory};
 use ace_alloc::{CoreHeap, CoreId, SpinLock, geometry::Compact};
 use lock_api::RawMutex;
 use std::cell::Cell;
@@ -61,9 +61,8 @@ const REGION: usize = 1 << 18;
 
 fn claim_more(heap: &Heap, _: std::alloc::Layout) -> bool {
     assert_eq!(DEPTH.get(), 1, "asked inside of one call");
-    let memory = Box::leak(vec![0_u8; REGION].into_boxed_slice());
     // SAFETY: fresh memory, for this heap alone.
-    unsafe { heap.claim(memory.as_mut_ptr(), REGION) }.is_ok()
+    unsafe { heap.claim(memory(REGION), REGION) }.is_ok()
 }
 
 #[test]

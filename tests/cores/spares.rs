@@ -1,7 +1,7 @@
 //! Spare regions: what becomes one, and what is freed there that is not a live block.
 
 use crate::{
-    blocks::{Block, layout},
+    blocks::{Block, layout, memory},
     board::{BoardLock, Cpu, interrupt_at, set_handler, steps, switch_to},
 };
 use ace_alloc::{
@@ -37,23 +37,10 @@ unsafe impl CoreId for Forgiving {
 
 type Heap = CoreHeap<Forgiving, 2, Compact, BoardLock>;
 
-/// Whole superslabs.
-const ALIGN: usize = Compact::SUPERSLAB;
 const RANGE: usize = 1 << 17;
 const SPARE: usize = 1 << 19;
 /// More than the range has.
 const BYTES: usize = 150_000;
-
-/// Aligned memory, for ever.
-fn memory(bytes: usize) -> *mut u8 {
-    let layout = std::alloc::Layout::from_size_align(bytes, ALIGN).expect("a layout");
-    // SAFETY: the layout is not of zero size.
-    let start = unsafe { std::alloc::alloc(layout) };
-    assert!(!start.is_null());
-    // SAFETY: just allocated.
-    unsafe { start.write_bytes(0xA5, bytes) };
-    start
-}
 
 /// A heap with a range and a spare region, of which this is the memory.
 fn heap_over(memory: *mut u8) -> &'static Heap {
